@@ -1,0 +1,1 @@
+"""What every writer and catalog needs of Bluesky documents and no format owns."""
