@@ -1,0 +1,116 @@
+"""One TIFF file, through tifffile: which metadata it gets, and its pages one by one."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import tifffile
+
+from ..documents.columns import Array
+
+Kind = Literal["imagej", "ome", "plain"]
+
+CLASSIC = 2**32 - 2**25
+"""Bytes of pixels that a TIFF file of 32-bit offsets has room for, as tifffile reckons."""
+_IMAGEJ = ("u1", "u2", "f4")
+_OME = (*_IMAGEJ, "i1", "i2", "i4", "u4", "f8", "c8", "c16")
+_TIFF = (*_OME, "i8", "u8", "f2")
+
+
+def dtype_of(dtype: np.dtype[Any]) -> np.dtype[Any] | None:
+    """Return the dtype that pixels have in a file: uint8 for booleans, None for what TIFF does not have."""
+    if dtype.kind == "b":
+        return np.dtype(np.uint8)
+    return dtype if dtype.str[1:] in _TIFF else None
+
+
+@dataclass
+class Pages:
+    """The pages of one file.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Points, frames of a point where there are several, then a frame: rows, columns, and three
+        colours where the frames have them.
+    dtype : numpy.dtype
+        Of a pixel; one that :func:`dtype_of` gave.
+    colour : bool
+        The last axis is red, green, blue.
+    about : dict
+        What the description says, of plain JSON types.
+    labels : sequence of str
+        A few words for each frame, ASCII.
+    times : sequence of float
+        When each frame was measured, seconds since the start of the run.
+    uuid : str
+        Of an OME file: the same for the same frames.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    colour: bool
+    about: dict[str, Any]
+    uuid: str
+    labels: Sequence[str] = field(default_factory=list)
+    times: Sequence[float] = field(default_factory=list)
+
+    @property
+    def axes(self) -> str:
+        """The axes as ImageJ and OME name them."""
+        frame = "YXS" if self.colour else "YX"
+        return {0: "", 1: "T", 2: "TZ"}[len(self.shape) - len(frame)] + frame
+
+    @property
+    def kind(self) -> Kind:
+        """ImageJ's metadata where ImageJ has the dtype, else OME's, else tifffile's own."""
+        code = self.dtype.str[1:]
+        fits = code == "u1" if self.colour else code in _IMAGEJ
+        if fits and self._bytes < CLASSIC:
+            return "imagej"
+        return "ome" if code in _OME else "plain"
+
+    @property
+    def _bytes(self) -> int:
+        return math.prod(self.shape) * self.dtype.itemsize
+
+    def write(self, path: Path, frames: Iterator[Array] | Array) -> None:
+        """Write the file: from an array that holds all frames, or frame by frame."""
+        kind = self.kind
+        big = self.dtype.byteorder == ">"
+        with tifffile.TiffWriter(
+            path,
+            bigtiff=self._bytes >= CLASSIC,
+            byteorder=">" if big else "<",
+            imagej=kind == "imagej",
+            ome=kind == "ome",
+        ) as file:
+            file.write(
+                frames,
+                shape=self.shape,
+                dtype=self.dtype,
+                photometric="rgb" if self.colour else "minisblack",
+                metadata=self._metadata(kind),
+                software="bluesky-export",
+            )
+
+    def _metadata(self, kind: Kind) -> dict[str, Any]:
+        if kind == "plain":
+            return {"axes": self.axes, "bluesky": self.about}
+        text = json.dumps(self.about)  # ASCII: the others would have to be told its encoding
+        if kind == "imagej":
+            return {"axes": self.axes, "Info": text, **({"Labels": self.labels} if self.labels else {})}
+        plane = {"DeltaT": list(self.times), "DeltaTUnit": ["s"] * len(self.times)}
+        timed = bool(self.times) and all(map(math.isfinite, self.times))
+        return {
+            "axes": self.axes,
+            "UUID": f"urn:uuid:{self.uuid}",
+            "Description": text,
+            **({"Plane": plane} if timed else {}),
+        }

@@ -1,0 +1,213 @@
+"""JSON: the run as one readable, strictly valid object.
+
+::
+
+    {"format": "bluesky-export run", "version": 1,
+     "status": "success",
+     "start": {…}, "stop": {…} or null,
+     "streams": {
+       "primary": {
+         "events": 31,
+         "fields": {"m1": {"dtype": "number", "shape": [], "units": "mm", …}, …},
+         "configuration": [{"uid": …, "time": …, "hints": …, "configuration": {…}}],
+         "time": […], "seq_num": […],
+         "data": {"m1": […], …},
+         "timestamps": {"m1": […], …}}},
+     "external": [["resource", {…}], …],
+     "notices": […]}
+
+A column for each field, in the order in which people read them (scanned motors first, detectors
+last); arrays are nested lists. In columns, NaN and the infinities are the texts ``"NaN"``,
+``"Infinity"``, ``"-Infinity"``, which ``float`` and pandas' ``to_numeric`` take; the field's ``dtype``
+tells them from text. Everywhere else they are ``{"$numberDouble": "NaN"}``, and what else JSON does
+not have follows :mod:`bluesky_export.documents.jsontext`. A field that some events of a stream do
+not have (a later descriptor without it) is ``null`` there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any
+
+import numpy as np
+import orjson
+
+from ..documents import jsontext
+from ..documents.fields import fields_of, is_external
+from ..documents.floats import as_floats
+from ..documents.pages import Document, page_length, page_to_datums, plain
+from ..outputs import Output
+from ._base import Writer
+from ._fidelity import converted, fidelity, left_out, never_in
+
+
+class JSONWriter(Writer):
+    """Write the run as one object."""
+
+    name = "json"
+    suffix = ".json"
+    summary = "one readable object: metadata, streams, columns, units"
+    how_to_open = ("any editor, or in Python: json.load(open('….json'))",)
+    holds = frozenset({"text", "arrays", "streams", "metadata"})
+    fidelity = fidelity(
+        {
+            "new-field": converted("null in the events that do not have it"),
+            "event-uid": never_in("jsonl, hdf5, nexus"),
+            "nan": converted('in columns the texts `"NaN"`, `"Infinity"`, `"-Infinity"`'),
+            "narrow": converted("the same number; its dtype is not kept"),
+            "complex": converted('`{"$complex": [real, imaginary]}`'),
+            "array": converted("nested lists of the same numbers"),
+            "ragged": converted("nested lists of the same numbers"),
+            "text-array": converted("nested lists"),
+            "external": left_out("hdf5, nexus; the documents that name the files are kept"),
+            "unreadable": left_out("the documents that name the files are kept"),
+            "metadata-other": converted("lists, and MongoDB's Extended JSON: see the rules of the format"),
+        }
+    )
+
+    def __init__(
+        self,
+        output: Output,
+        *,
+        indent: Annotated[int, "blanks a level; 0: no line breaks inside a document"] = 1,
+        timestamps: Annotated[bool, "also write each field's own timestamps"] = True,
+        **common: Any,
+    ) -> None:
+        super().__init__(output, **common)
+        self._indent = indent
+        self._timestamps = timestamps
+        self._streams: dict[str, _Stream] = {}
+        self._external: list[list[Any]] = []
+
+    def descriptor(self, doc: Document) -> None:
+        """Add a stream, or another configuration to one."""
+        super().descriptor(doc)
+        name = self.stream_of(doc["uid"])
+        self._streams.setdefault(name, _Stream()).describe(doc, fields_of(self.start_doc, doc).ordered)
+        for field, key in doc["data_keys"].items():
+            if is_external(key):
+                self.notice(f"{name}.{field}: the file names its detector files, it does not hold them")
+
+    def event_page(self, doc: Document) -> None:
+        """Append to the columns."""
+        super().event_page(doc)
+        self._streams[self.stream_of(doc["descriptor"])].append(doc, self._timestamps)
+
+    def resource(self, doc: Document) -> None:
+        """Keep the name of a detector file."""
+        self._external.append(["resource", doc])
+
+    def datum_page(self, doc: Document) -> None:
+        """Keep references into a detector file."""
+        self._external += [["datum", datum] for datum in page_to_datums(doc)]
+
+    def stream_resource(self, doc: Document) -> None:
+        """Keep the name of a detector file."""
+        self._external.append(["stream_resource", doc])
+
+    def stream_datum(self, doc: Document) -> None:
+        """Keep a reference into a detector file."""
+        self._external.append(["stream_datum", doc])
+
+    def finish(self) -> None:
+        """Write the object: one line a column, so that a person can read it."""
+        whole: dict[str, Any] = {
+            "format": "bluesky-export run",
+            "version": 1,
+            "status": self.status,
+            "start": self.start_doc,
+            "stop": self.stop_doc,
+            "streams": {name: stream.whole(self._timestamps) for name, stream in self._streams.items()},
+            "external": self._external,
+            "notices": list(self.notices),
+        }
+        with self.output.part().open("w", encoding="utf-8", newline="\n") as file:
+            for text in _pieces(whole, self._indent, self.notice):
+                file.write(text)
+            file.write("\n")
+
+
+class _Stream:
+    """The columns of a stream."""
+
+    def __init__(self) -> None:
+        self.fields: dict[str, Any] = {}
+        self.configuration: list[dict[str, Any]] = []
+        self.time: list[Any] = []
+        self.seq_num: list[Any] = []
+        self.columns: dict[str, dict[str, list[Any]]] = {"data": {}, "timestamps": {}}
+
+    def describe(self, descriptor: Document, order: tuple[str, ...]) -> None:
+        for field in order:
+            self.fields.setdefault(field, descriptor["data_keys"][field])
+        left_out = ("data_keys", "run_start", "name")
+        self.configuration.append({k: v for k, v in descriptor.items() if k not in left_out})
+
+    def append(self, page: Document, timestamps: bool) -> None:
+        before, rows = len(self.time), page_length(page)
+        self.time.extend(_column(page["time"]))
+        self.seq_num.extend(_column(page["seq_num"]))
+        for part in ("data", "timestamps") if timestamps else ("data",):
+            columns = self.columns[part]
+            for field in page[part].keys() | columns.keys():
+                column = columns.setdefault(field, [None] * before)
+                column.extend(_column(page[part][field]) if field in page[part] else [None] * rows)
+
+    def whole(self, timestamps: bool) -> dict[str, Any]:
+        def ordered(part: str) -> dict[str, Any]:
+            known = self.columns[part]
+            undeclared = sorted(self.columns["data"].keys() - self.fields.keys())
+            return {f: _Row(known.get(f, [])) for f in (*self.fields, *undeclared)}
+
+        return {
+            "events": len(self.time),
+            "fields": self.fields,
+            "configuration": self.configuration,
+            "time": _Row(self.time),
+            "seq_num": _Row(self.seq_num),
+            "data": ordered("data"),
+            **({"timestamps": ordered("timestamps")} if timestamps else {}),
+        }
+
+
+_AS_THEY_ARE = {str, int, bool, type(None)}
+
+
+class _Row(list[Any]):
+    """A list that is written on one line, however long."""
+
+
+def _column(values: Any) -> list[Any]:
+    """Return a page's values as JSON has them, so that what a device changes later does not matter."""
+    values = plain(values)
+    if not isinstance(values, np.ndarray) and set(map(type, values)) <= _AS_THEY_ARE:
+        return list(values)
+    floats = as_floats(values)
+    encoded: list[Any] = jsontext.encode(values, numbers="named") if floats is None else floats.tolist()
+    return encoded
+
+
+def _pieces(value: Any, indent: int, notice: Callable[[str], None], level: int = 0) -> Iterator[str]:
+    """Yield JSON text, as ``json.dumps(indent=…)`` has it but with each :class:`_Row` on one line."""
+    pad = "\n" + " " * indent * level if indent else ""
+    inner = list(value.values()) if isinstance(value, dict) else []
+    if any(isinstance(item, _Row) for item in inner) or (
+        any(isinstance(item, dict) for item in inner)
+        # What reads like a value of jsontext, or has other keys than texts, is its business.
+        and all(type(key) is str for key in value)
+        and not jsontext.reads_as_ours(value)
+    ):
+        yield "{"
+        for number, (key, item) in enumerate(value.items()):
+            yield ("," if number else "") + (pad + " " * indent) + jsontext.dumps(key) + ": "
+            yield from _pieces(item, indent, notice, level + 1)
+        yield pad + "}"
+    elif isinstance(value, _Row):
+        if set(map(type, value)) == {float}:  # all finite: the same numbers as json's
+            yield orjson.dumps(value).decode().replace(",", ", ")
+        else:
+            yield json.dumps(value, allow_nan=False)
+    else:
+        text = jsontext.dumps(value, indent=indent or None, notice=notice)
+        yield text.replace("\n", pad) if indent else text
