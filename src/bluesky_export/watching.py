@@ -1,0 +1,166 @@
+"""The verb ``watch``: live writers in a process of their own, beside the session and not in it."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from .attach import Detached, attach_writer, detach_writer
+from .live import Say, say_on_stderr
+
+PATIENCE = 24 * 3600.0
+"""Seconds of silence after which runs without a stop document are taken to have none."""
+
+
+class Followed:
+    """A dispatcher in the place of a RunEngine: what the attach machinery asks of one.
+
+    Parameters
+    ----------
+    dispatcher : object
+        With ``subscribe(function)`` and ``start()``, as bluesky's ``RemoteDispatcher``; ``function`` is
+        called with the name of each document and the document.
+    patience : float
+        Seconds of silence after which it counts as idle, so that open runs end as unfinished: a session
+        that was killed never sends its stop document.
+    """
+
+    def __init__(self, dispatcher: Any, patience: float = PATIENCE) -> None:
+        self.dispatcher = dispatcher
+        self.ended = False
+        self._patience = patience
+        self._heard = time.monotonic()
+
+        def listen(_name: str, _doc: Any) -> None:
+            self._heard = time.monotonic()
+
+        self._listen = listen  # a dispatcher may hold its callbacks weakly
+        dispatcher.subscribe(listen)
+
+    @property
+    def state(self) -> str:
+        """``running`` or ``idle``, as a RunEngine has it."""
+        silent = time.monotonic() - self._heard > self._patience
+        return "idle" if self.ended or silent else "running"
+
+    def subscribe(self, function: Callable[[str, Any], None]) -> Any:
+        """Have a function called with each document."""
+        return self.dispatcher.subscribe(function)
+
+    def unsubscribe(self, token: Any) -> None:
+        """End a subscription, where the dispatcher can."""
+        unsubscribe = getattr(self.dispatcher, "unsubscribe", None)
+        if unsubscribe is not None:
+            unsubscribe(token)
+
+
+def watch(
+    dispatcher: Any,
+    writers: Sequence[str] | str,
+    path: str | Path | None = None,
+    *,
+    patience: float = PATIENCE,
+    say: Say | None = None,
+    **settings: Any,
+) -> Detached:
+    """Write each run that a dispatcher tells of, until it ends or a signal comes.
+
+    Parameters
+    ----------
+    dispatcher : object
+        With ``subscribe`` and ``start``: bluesky's ``RemoteDispatcher``, one of bluesky-kafka …
+    writers : str or list of str
+        Formats, as for :func:`bluesky_export.attach.attach_writer`; ``"csv,nexus"`` are two.
+    path : str or Path, optional
+        Where the files go.
+    patience : float
+        Seconds of silence after which runs that are open end as unfinished.
+    say : callable, optional
+        Shows a line to the user. Left out: the error stream.
+    **settings
+        As for :func:`bluesky_export.attach.attach_writer`.
+
+    Returns
+    -------
+    Detached
+        What was written, after SIGINT or SIGTERM, or when the dispatcher ended by itself.
+
+    Raises
+    ------
+    BlueskyExportError
+        What was asked for is wrong; nothing was begun.
+    """
+    say = say_on_stderr if say is None else say
+    followed = Followed(dispatcher, patience)
+    names = writers.split(",") if isinstance(writers, str) else list(writers)
+    try:
+        with _signals_end_it():
+            for name in names:
+                attach_writer(name, path, RE=followed, variables={}, say=say, **settings)
+            dispatcher.start()
+    except KeyboardInterrupt:
+        say("ending; what has begun is finished")
+    finally:
+        followed.ended = True
+        detached = detach_writer("all", RE=followed, say=say)
+    return detached
+
+
+@contextmanager
+def _signals_end_it() -> Iterator[None]:
+    """Make SIGTERM what Ctrl-C is; on the main thread, which alone may."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    for number in before:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def watch_zmq(
+    address: str,
+    writers: Sequence[str] | str,
+    path: str | Path | None = None,
+    *,
+    prefix: str = "",
+    allow_pickle: bool = False,
+    patience: float = PATIENCE,
+    say: Say | None = None,
+    **settings: Any,
+) -> Detached:
+    """Write each run that is published to bluesky's 0MQ proxy; see :func:`watch`.
+
+    Parameters
+    ----------
+    address : str
+        ``HOST:PORT`` of the proxy's outgoing side.
+    writers, path, patience, say, **settings
+        As for :func:`watch`.
+    prefix : str
+        Take the documents of publishers with this prefix only.
+    allow_pickle : bool
+        Open pickles, of plain data only.
+    """
+    say = say_on_stderr if say is None else say
+    from .remote._zmq import ZMQDispatcher
+
+    dispatcher = ZMQDispatcher(address, prefix=prefix, allow_pickle=allow_pickle, say=say)
+    detached = watch(dispatcher, writers, path, patience=patience, say=say, **settings)
+    if dispatcher.refused:
+        say(f"{dispatcher.refused:,} messages were refused")
+    return detached
