@@ -1,0 +1,141 @@
+"""The shell command, as a program."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import pytest
+
+from .corpus import simulated_runs
+
+
+def run(*words, cwd=None):
+    program = Path(sys.executable).with_name("bluesky-export")
+    return subprocess.run([program, *words], capture_output=True, text=True, cwd=cwd, timeout=300)
+
+
+@pytest.fixture(scope="module")
+def documents(tmp_path_factory):
+    from suitcase.msgpack import Serializer
+
+    folder = tmp_path_factory.mktemp("documents")
+    for pairs in simulated_runs().values():
+        with Serializer(folder) as serializer:
+            for name, doc in pairs:
+                serializer(name, doc)
+    return folder
+
+
+def test_runs(documents):
+    done = run("runs", "--catalog", f"{documents}/")
+    assert done.returncode == 0, done.stderr
+    rows = [line for line in done.stdout.splitlines() if line.endswith(("success", "fail"))]
+    assert len(rows) == len(simulated_runs())
+
+
+def test_export_prints_paths_alone(documents, tmp_path):
+    done = run("export", "-2:", "json", str(tmp_path), "--catalog", f"{documents}/")
+    assert done.returncode == 0, done.stderr
+    assert sorted(map(Path, done.stdout.split())) == sorted(tmp_path.iterdir())
+    assert "exported 2 of 2 runs" in done.stderr
+
+
+def test_a_run_that_failed_is_the_exit_status(documents, tmp_path):
+    words = ("export", "-2:", "json", str(tmp_path), "--catalog", f"{documents}/", "--name", "same")
+    done = run(*words)
+    assert done.returncode == 1
+    assert "FAILED" in done.stderr
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "line"),
+    [
+        (["nope"], 2, "unknown verb"),
+        (["export", "-1", "csv"], 1, "--catalog"),
+        (["runs", "--nope"], 2, "unrecognized"),
+        (["runs", "--catalog", "/nowhere/"], 1, "/nowhere"),
+    ],
+)
+def test_what_is_wrong_is_one_line(words, status, line):
+    done = run(*words)
+    assert done.returncode == status
+    assert line in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert done.stdout == ""
+
+
+def test_json_of_runs(documents):
+    done = run("runs", "-n", "2", "--json", "--catalog", f"{documents}/")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert [len(row["uid"]) for row in report["runs"]] == [36, 36]
+    assert list(report["runs"][0]["cells"]) == report["columns"]
+    one = json.loads(run("runs", report["runs"][0]["uid"], "--json", "--catalog", f"{documents}/").stdout)
+    assert one["uid"] == one["start"]["uid"] == report["runs"][0]["uid"]
+    (counted,) = [stream["events"] for name, stream in one["streams"].items() if name == "primary"]
+    assert counted == one["stop"]["num_events"]["primary"]
+
+
+def test_json_of_an_export(documents, tmp_path):
+    words = ("export", "-2:", "csv,json", str(tmp_path), "--catalog", f"{documents}/", "--json")
+    done = run(*words)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["ok"] is True
+    assert sorted(report["files"]) == sorted(map(str, tmp_path.iterdir()))
+    assert [one["format"] for one in report["written"]] == ["csv", "json"] * 2
+    assert all(isinstance(one["notices"], list) and one["events"] > 0 for one in report["written"])
+    again = run(*words)
+    assert again.returncode == 1
+    report = json.loads(again.stdout)
+    assert (report["ok"], len(report["failed"]), report["files"]) == (False, 4, [])
+    assert {one["kind"] for one in report["failed"]} == {"TargetExists"}
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "kind", "failed"),
+    [
+        (["export", "-1", "json"], 1, "TargetExists", 1),
+        (["export", "-1", "csvv"], 2, "UnknownFormat", 0),
+        (["export", "99999", "csv"], 1, "RunNotFound", 0),
+    ],
+)
+def test_json_of_what_is_wrong(documents, tmp_path, words, status, kind, failed):
+    given = ["--catalog", f"{documents}/", "--name", "there", "--json"]
+    (tmp_path / "there.json").write_text("mine")
+    done = run(*words, str(tmp_path), *given)
+    assert done.returncode == status, done.stderr
+    report = json.loads(done.stdout)
+    assert report["ok"] is False
+    assert report["error"]["kind"] == kind
+    assert report["error"]["message"] in done.stderr
+    assert len(report.get("failed", [])) == failed
+    assert (tmp_path / "there.json").read_text() == "mine"
+
+
+def test_help():
+    assert "export SELECTOR" in run("--help").stdout
+    assert "554-560" in run("export", "--help").stdout
+    assert run().returncode == 2
+
+
+def test_demo(tmp_path):
+    done = run("demo", str(tmp_path / "demo"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    files = tmp_path / "demo" / "files"
+    assert len(list(files.glob("*.hdf"))) == 3
+    assert len(list(files.glob("*.h5"))) == 3
+    assert (files / "beamtime.dat").read_text().count("\n#S ") == 3
+    assert "scan_id" in done.stdout
+    with h5py.File(next(files.glob("*S00001*.hdf"))) as file:
+        assert file["entry/instrument/bluesky/streams/primary/motor/value"].shape == (11,)
+    again = run("demo", str(tmp_path / "demo"))
+    assert again.returncode == 1
+    assert "not empty" in again.stderr
+    listed = run("runs", "--catalog", f"{tmp_path}/demo/catalog")
+    assert "grid_scan" in listed.stdout

@@ -1,0 +1,172 @@
+"""IPython in a pseudo-terminal, typed at as a person would."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import sys
+import time
+from pathlib import Path
+
+import pexpect
+import pyte
+import pytest
+
+EXAMPLES = Path(__file__).parents[1] / "startup_examples"
+_ESCAPES = re.compile(r"\x1b(\[[0-9;?]*[a-zA-Z]|\][^\x07]*\x07|[()=>][0-9A-Z]?)|\r")
+
+
+class Terminal:
+    """One IPython in a terminal of 120 columns."""
+
+    def __init__(self, script: Path, folder: Path) -> None:
+        self.child = pexpect.spawn(
+            sys.executable,
+            ["-m", "IPython", "--no-banner", "--simple-prompt", "--colors=nocolor", "-i", str(script)],
+            cwd=folder,
+            env={**os.environ, "TERM": "xterm", "COLUMNS": "120", "IPYTHONDIR": str(folder / ".ipython")},
+            encoding="utf-8",
+            timeout=120,
+            dimensions=(40, 120),
+        )
+        self.number = 1
+        self._prompt()
+
+    def _prompt(self) -> str:
+        self.child.expect_exact(f"In [{self.number}]: ")
+        return _ESCAPES.sub("", self.child.before)
+
+    def type(self, line: str) -> str:
+        """Type a line; return what it printed."""
+        self.child.sendline(line)
+        self.number += 1
+        return self._prompt().removeprefix(line).strip()
+
+    def leave(self) -> str:
+        self.child.sendline("exit")
+        self.child.expect(pexpect.EOF)
+        self.child.close()
+        assert self.child.exitstatus == 0
+        return _ESCAPES.sub("", self.child.before)
+
+
+@pytest.fixture(params=["databroker_session.py", "tiled_session.py"])
+def terminal(request, tmp_path):
+    terminal = Terminal(EXAMPLES / request.param, tmp_path)
+    yield terminal
+    terminal.child.close(force=True)
+
+
+def test_a_session_as_a_newcomer_types_it(terminal, tmp_path):
+    said = terminal.type("%attach_writer nexus")
+    assert "nexus attached" in said
+    terminal.type("uids = RE(bp.scan([noisy], motor, -1, 1, 11))")
+    listed = terminal.type("%runs")
+    assert re.search(r"^1 +\w{7} +\d{4}-\d\d-\d\d .* scan .* 11/11 .* success$", listed, re.MULTILINE), (
+        listed
+    )
+    assert all(len(line) <= 120 for line in listed.splitlines())
+    wrote = terminal.type(f"%export -1 spec {tmp_path}/out.dat")
+    assert f"wrote {tmp_path}/out.dat (spec, run 1 " in wrote
+    assert (tmp_path / "out.dat").read_text().count("\n#S 1 ") == 1
+    assert "stream primary: 11 events" in terminal.type("%runs 1")
+    wrong = terminal.type("%export 99 csv")
+    assert wrong.startswith("RunNotFound: no run of")
+    assert len(wrong.splitlines()) == 1
+    assert "nexus" in terminal.type("%attach_writer")
+    assert "nexus detached: 1 run" in terminal.type("files = %detach_writer")
+    assert len(list(tmp_path.glob("*.hdf"))) == 1
+    terminal.leave()
+
+
+def test_leaving_the_session_finishes_the_files(terminal, tmp_path):
+    terminal.type("%attach_writer json")
+    terminal.type("uids = RE(bp.scan([noisy], motor, -1, 1, 11))")
+    terminal.leave()
+    assert len(list(tmp_path.glob("*.json"))) == 1
+    assert not list(tmp_path.glob("*.part"))
+
+
+# -- lines of live writers, which come from a thread -----------------------------------------------
+
+LATER = """
+import threading, time
+from IPython import get_ipython
+get_ipython().extension_manager.load_extension("bluesky_export")
+from bluesky_export.magics import say
+
+def later(event, lines):
+    def tell():
+        event.wait(60)
+        for line in lines:
+            say(line)
+    thread = threading.Thread(target=tell)
+    thread.start()
+    return thread
+
+class Slow:
+    def _repr_pretty_(self, printer, cycle):
+        showing.set()
+        thread.join(0.3)
+        printer.text("the result")
+"""
+
+
+class Screen:
+    """IPython with its own prompt, on an emulated terminal: what a person sees."""
+
+    def __init__(self, script: Path, folder: Path) -> None:
+        self.child = pexpect.spawn(
+            sys.executable,
+            [
+                *("-m", "IPython", "--no-banner", "--colors=nocolor"),
+                "--TerminalInteractiveShell.autosuggestions_provider=None",
+                *("-i", str(script)),
+            ],
+            cwd=folder,
+            env={
+                **os.environ,
+                "TERM": "xterm",
+                "PROMPT_TOOLKIT_NO_CPR": "1",  # no one answers where the cursor is
+                "IPYTHONDIR": str(folder / ".ipython"),
+            },
+            encoding="utf-8",
+            dimensions=(40, 100),
+        )
+        self.screen = pyte.Screen(100, 40)
+        self.stream = pyte.Stream(self.screen)
+
+    @property
+    def lines(self) -> list[str]:
+        return [line.rstrip() for line in self.screen.display if line.strip()]
+
+    def until(self, *last: str) -> None:
+        """Wait until these are the last lines."""
+        deadline = time.monotonic() + 90
+        while self.lines[-len(last) :] != list(last):
+            assert time.monotonic() < deadline, self.lines
+            with contextlib.suppress(pexpect.TIMEOUT):
+                self.stream.feed(self.child.read_nonblocking(4096, timeout=0.1))
+
+
+@pytest.fixture
+def prompt(tmp_path):
+    (tmp_path / "later.py").write_text(LATER)
+    screen = Screen(tmp_path / "later.py", tmp_path)
+    screen.until("In [1]:")
+    yield screen
+    screen.child.close(force=True)
+
+
+def test_a_line_from_a_thread_goes_above_what_is_typed_and_after_a_result(prompt):
+    prompt.child.send("go = threading.Event(); thread = later(go, ['json: FAILED', 'json: again'])\r")
+    prompt.until("In [2]:")
+    prompt.child.send("answer = 42; threading.Timer(2, go.set).start()\r")
+    prompt.until("In [3]:")
+    prompt.child.send("ans")
+    prompt.until("json: FAILED", "json: again", "In [3]: ans")
+    prompt.child.send("wer\r")
+    prompt.until("In [3]: answer", "Out[3]: 42", "In [4]:")
+    prompt.child.send("showing = threading.Event(); thread = later(showing, ['json: FAILED']); Slow()\r")
+    prompt.until("Out[4]: the result", "json: FAILED", "In [5]:")
