@@ -185,7 +185,8 @@ def _run_all(page: Any) -> str:
     error, bar = _error(page), _bar(page)
     seen, forgotten, deadline = "", 20, time.monotonic() + PATIENCE
     while error.count() == 0:
-        seen = "".join(bar.all_inner_texts()) or seen
+        shown = "".join(bar.all_inner_texts())
+        seen = shown if shown.strip() else seen  # it is blank for a moment before it goes
         texts = prompts.all_inner_texts()
         assert time.monotonic() < deadline, "\n".join([*texts, *_outputs(page)])
         waiting = [number for number, text in enumerate(texts) if text.strip() == "[ ]:"]

@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import Any
 
 from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
@@ -25,11 +25,10 @@ def say(line: str) -> None:
     if threading.current_thread() is not threading.main_thread():
         _after_the_result()
     tqdm = sys.modules.get("tqdm")
-    if tqdm is not None:
-        tqdm.tqdm.write(line + "\n", file=sys.stdout, end="")  # in one piece: other threads print, too
-    else:
-        sys.stdout.write(line + "\n")
-    sys.stdout.flush()
+    above = tqdm.tqdm.external_write_mode(file=sys.stdout) if tqdm is not None else nullcontext()
+    with above:
+        sys.stdout.write(line + "\n")  # in one piece: other threads print, too
+        sys.stdout.flush()  # before the bar comes back: a notebook shows either stream when it is flushed
 
 
 def _after_the_result() -> None:

@@ -220,9 +220,16 @@ def test_wrong_credentials(tiled_filled: TiledServer, monkeypatch: pytest.Monkey
 @pytest.mark.filterwarnings(
     "ignore::pytest.PytestUnraisableExceptionWarning"
 )  # Tiled's own client, unclosed
-def test_opening(tiled_filled: TiledServer, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_opening(
+    tiled_filled: TiledServer,
+    tmp_path: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+) -> None:
     from tiled import profiles
 
+    profiles.load_profiles()  # which keeps what it has read: the profile below is new
+    request.addfinalizer(profiles.load_profiles.cache_clear)
     (tmp_path / "profiles.yml").write_text(f"here:\n  uri: {tiled_filled.uri}\n")
     monkeypatch.setattr(profiles, "paths", [tmp_path])
     monkeypatch.setenv("TILED_API_KEY", API_KEY)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import datetime
 import enum
 import math
+import os
+import subprocess
+import sys
 
 import h5py
 import numpy as np
@@ -15,6 +19,7 @@ from hypothesis import strategies as st
 from nexusformat.nexus import nxload
 
 from bluesky_export.documents import jsontext
+from bluesky_export.formats._nxentry import to_yaml
 from bluesky_export.outputs import Target
 
 from ..replaying import replay, run_of
@@ -160,3 +165,24 @@ def test_enumerations_in_metadata_and_a_scan_id_that_is_no_integer(tmp_path):
         assert group["gain"][()] == 3
         assert group["color"].asstr()[()] == "red"
         assert yaml.safe_load(group["colors"].asstr()[()]) == ["red"]
+
+
+@pytest.mark.parametrize("text", ["plain", "\\ud800"])
+def test_a_set_is_written_alike_by_every_process(text):
+    value = {chr(97 + n) * 3 for n in range(20)} | {ast.literal_eval(f"'{text}'")}
+    assert yaml.safe_load(to_yaml({"set": value})) == {"set": value}
+    code = (
+        "from bluesky_export.formats._nxentry import to_yaml\n"
+        f"print(ascii(to_yaml({{'set': {{chr(97 + n) * 3 for n in range(20)}} | {{'{text}'}}}})))"
+    )
+    texts = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(texts) == 1

@@ -76,6 +76,9 @@ def open_tiled(uri_or_profile: str) -> TiledCatalog:
     else:
         profiles = load_profiles()
         if uri_or_profile not in profiles:
+            load_profiles.cache_clear()  # made since this session read them, perhaps
+            profiles = load_profiles()
+        if uri_or_profile not in profiles:
             known = ", ".join(sorted(profiles)) or "none"
             raise NoCatalog(f"no Tiled profile {uri_or_profile!r}; profiles: {known}; a URI is http://…")
         options = profiles[uri_or_profile][1]

@@ -223,13 +223,23 @@ def to_yaml(value: Any) -> str:
     """Return YAML text, in ASCII, whose ``yaml.safe_load`` is the value."""
     plain = _plain(value)
     try:
-        return str(yaml.dump(plain, Dumper=_FAST, sort_keys=False))
+        return str(yaml.dump(plain, Dumper=_Fast, sort_keys=False))
     except UnicodeEncodeError:  # libyaml takes UTF-8 only; a lone surrogate is an escape in YAML
-        return str(yaml.safe_dump(plain, sort_keys=False))
+        return str(yaml.dump(plain, Dumper=_Slow, sort_keys=False))
 
 
 _SCALARS: tuple[Any, ...] = (bool, int, float, str, bytes)
-_FAST = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+_Fast = type("_Fast", (getattr(yaml, "CSafeDumper", yaml.SafeDumper),), {})
+_Slow = type("_Slow", (yaml.SafeDumper,), {})
+
+
+def _set_in_order(dumper: Any, value: set[Any]) -> Any:
+    """Write a set by ``repr``: its own order is another in every process, and so would be the file."""
+    return dumper.represent_mapping("tag:yaml.org,2002:set", dict.fromkeys(sorted(value, key=repr)))
+
+
+for _dumper in (_Fast, _Slow):
+    _dumper.add_representer(set, _set_in_order)
 
 
 def _plain(value: Any) -> Any:
@@ -239,7 +249,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
     if isinstance(value, (set, frozenset)):
-        items = [_plain(item) for item in value]
+        items = [_plain(item) for item in sorted(value, key=repr)]
         return items if any(isinstance(item, (dict, list, set)) for item in items) else set(items)
     if isinstance(value, np.ndarray) and value.dtype.kind not in "mMV":
         return _plain(value.tolist())
