@@ -229,8 +229,8 @@ def to_yaml(value: Any) -> str:
 
 
 _SCALARS: tuple[Any, ...] = (bool, int, float, str, bytes)
-_Fast = type("_Fast", (getattr(yaml, "CSafeDumper", yaml.SafeDumper),), {})
-_Slow = type("_Slow", (yaml.SafeDumper,), {})
+_Fast: Any = type("_Fast", (getattr(yaml, "CSafeDumper", yaml.SafeDumper),), {})
+_Slow: Any = type("_Slow", (yaml.SafeDumper,), {})
 
 
 def _set_in_order(dumper: Any, value: set[Any]) -> Any:
