@@ -104,6 +104,7 @@ class Job:
             try:
                 for note in run.notes:
                     writer.notice(note)
+                writer.partial |= run.incomplete
                 written = writer.close()
             except Exception as error:
                 self.failed(run, key, writer, error, result)

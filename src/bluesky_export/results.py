@@ -109,7 +109,7 @@ class ExportResult(Sequence[Path]):
             notes.append(f"{counted(len(self.skipped), 'file')} skipped, already there")
         partial = [item for item in self.written if item.partial]
         if partial:
-            notes.append(f"{len(partial)} partial: some detector files cannot be read from here")
+            notes.append(f"{len(partial)} partial: some of their data cannot be read from here")
         text = f"exported {self._done()}, {self._counted}"
         return text + (f" ({'; '.join(notes)})" if notes else "")
 

@@ -258,6 +258,7 @@ def test_an_interrupt_leaves_whole_files_alone(tmp_path):
     _, err = process.communicate(timeout=45)  # not the minute that a worker is waited for
     assert process.returncode == 130, err
     assert re.search(r"^interrupted: [1-7] of 8 runs are finished", err, re.MULTILINE), err
+    assert "Traceback" not in err
     assert {path.suffix for path in (tmp_path / "files").iterdir()} == {".jsonl"}
 
 

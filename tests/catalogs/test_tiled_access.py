@@ -123,6 +123,8 @@ def test_a_run_that_may_only_be_listed_does_not_stop_the_others(stored, tmp_path
     assert not any("catalog has gone" in line for line in said)
     # of the second run the streams are another user's: none of them is there, and that is said
     assert any("the stop document counts" in line for line in said)
+    assert [item.partial for item in result.written] == [True, False]
+    assert any(starts["dave"]["uid"][:7] in line and "0 events, PARTIAL" in line for line in said)
     with pytest.raises(NoData):
         export(starts["dave"]["uid"], "csv", f"{tmp_path}/", catalog=catalog)
 

@@ -48,6 +48,7 @@ def workers_client(workers: int | None, scheduler: str | None, folder: Path) -> 
             processes=True,
             host="127.0.0.1",
             dashboard_address=None,
+            preload=["bluesky_export.bulk._worker_process"],
             memory_limit=None,  # a run's size is not dask's to judge
             silence_logs=logging.CRITICAL,  # a worker that dies is told by us, if it matters
         ) as cluster,

@@ -82,6 +82,11 @@ class Run(ABC):
         return ()
 
     @property
+    def incomplete(self) -> bool:
+        """Whether events that the run has are not there, or may not be read; known after reading it."""
+        return False
+
+    @property
     def root_map(self) -> Mapping[str, str]:
         """Where the catalog's configuration says that external files were moved to."""
         return {}

@@ -51,6 +51,7 @@ class TiledRun(Run):
         notes = [str(note) for note in metadata.get("notes") or []]
         self._writer_notes = [note for note in notes if not _WHERE_ONLY.search(note)]
         self._notes: dict[str, None] = {}
+        self._incomplete = False
         self._streams: list[Node] | None = None
 
     def __repr__(self) -> str:
@@ -107,6 +108,11 @@ class TiledRun(Run):
         writers = [f"stored in Tiled with a change: {note}" for note in self._writer_notes]
         return (*always, *writers, *self._notes)
 
+    @property
+    def incomplete(self) -> bool:
+        """Whether Tiled has, or shows this user, fewer events than the stop document counts."""
+        return self._incomplete
+
     # -- streams ---------------------------------------------------------------------------
 
     def _stream_nodes(self) -> list[Node]:
@@ -155,7 +161,11 @@ class TiledRun(Run):
         expected = self._recorded.get(stream)
         if expected is None or expected == rows or (external and not rows):
             return
-        self._note(f"stream {stream}: the stop document counts {expected} events, Tiled has {rows}")
+        self._incomplete |= isinstance(expected, int) and rows < expected
+        self._note(
+            f"stream {stream}: the stop document counts {expected} events, Tiled has {rows}"
+            + ("" if rows else " that you may read")
+        )
 
     def _look_for_cut_numbers(self, value: Any, where: str) -> None:
         found = list(_cut_numbers(value))
