@@ -254,12 +254,16 @@ class _Driver:
 def _let_end(client: Any, futures: Sequence[Any], seconds: float = 60) -> None:
     """Wait for workers that may be writing a temporary file still, as long as there are any.
 
-    Ctrl-C in a terminal ends the workers on this machine as well.
+    The run whose result an interrupted session was waiting for is one that dask knows no more: its
+    worker sees the order to stop, and removes what it has begun.
     """
+    from concurrent.futures import CancelledError
+
     from distributed import wait
 
     until = time.monotonic() + seconds
-    with suppress(OSError):  # the scheduler has gone too: nobody to wait for, and an error to tell already
+    # Without the scheduler, too, there is nobody to wait for, and an error to tell already.
+    with suppress(OSError, CancelledError):
         while time.monotonic() < until and client.nthreads():
             with suppress(TimeoutError):
                 wait(list(futures), timeout=0.5)
