@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from bluesky_export import attach, session
 from bluesky_export.attach import attach_writer, detach_writer, status
 from bluesky_export.cli import main
 from bluesky_export.errors import OutputError, WriterAttachError
-from bluesky_export.live import _answer, _attached, _client, live_writers
+from bluesky_export.live import _answer, _attached, _client, _watch, live_writers
 
 from ..live.conftest import wait_until
 
@@ -96,6 +97,24 @@ def test_attaching_does_not_wait_for_it(engine, share, said, impatient, name):
     engine(bp.count([det1]))
     (first, *_) = detach_writer(RE=engine, say=said)
     assert first.parent == share.folder
+
+
+def test_the_space_of_other_disks_is_watched_meanwhile(
+    engine, share, small_disk, said, impatient, monkeypatch
+):
+    monkeypatch.setattr(session, "_settings", [session.BlueskyExport(min_free=4, warn_free=8)])
+    monkeypatch.setattr(_watch, "EVERY", 0.05)
+    attach_writer("csv", share.folder, RE=engine, say=said)
+    attach_writer("jsonl", small_disk, RE=engine, say=said)
+    share.hang()
+    time.sleep(0.2)  # the watch looks at the share first, which does not answer
+    (small_disk / "filler").write_bytes(b"x" * 22_000_000)
+    wait_until(lambda: said.having("free space now"))
+    stuck = [thread for thread in threading.enumerate() if str(share.folder) in thread.name]
+    assert len(stuck) == 1  # and is not asked again
+    share.go_on()
+    wait_until(lambda: not stuck[0].is_alive())
+    detach_writer(RE=engine, say=said)
 
 
 def hangs_between(share, seconds):

@@ -6,6 +6,7 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 from ._preflight import megabytes, min_free, warn_free
@@ -14,14 +15,18 @@ from ._sink import Say, quietly
 EVERY = 10.0
 """Seconds between two looks."""
 
+PATIENCE = 2.0
+"""Seconds that one folder may keep the others waiting."""
+
 _ENOUGH, _LOW, _FULL = range(3)
 
 
 class SpaceWatch:
     """Say once when a disk has little space left, and when it has none; again when it has space.
 
-    It has a thread of its own, since a look at a share that has gone may take for ever. The thread
-    is there while :meth:`start` was called and :meth:`stop` was not.
+    It has a thread of its own, which is there while :meth:`start` was called and :meth:`stop` was not.
+    Since a look at a share that has gone may take for ever, each look has one as well: a folder whose
+    last look has not come back is not looked at, and the others are.
 
     Parameters
     ----------
@@ -35,6 +40,7 @@ class SpaceWatch:
         self._targets = targets
         self._say = say
         self._levels: dict[int, int] = {}  # by file system
+        self._looks: dict[Path, threading.Thread] = {}  # of folders that do not answer
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="bluesky-export space", daemon=True)
 
@@ -53,21 +59,35 @@ class SpaceWatch:
             self._stop.wait(EVERY)
 
     def look(self) -> None:
-        """Look at each disk once."""
+        """Look at each disk once; those that do not answer in time are left to their threads."""
+        self._looks = {folder: thread for folder, thread in self._looks.items() if thread.is_alive()}
         for name, folder in self._targets():
-            try:
-                device, free = os.stat(folder).st_dev, shutil.disk_usage(folder).free
-            except OSError:
-                continue  # gone, or not to be seen: the next run that is written there says so
-            level = _FULL if free < min_free() else _LOW if free < warn_free() else _ENOUGH
-            before = self._levels.get(device, min(level, _LOW))
-            self._levels[device] = level
-            if self._stop.is_set() or level == before:
-                continue
-            left = f"{folder} has only {megabytes(free)} free"
-            if level == _FULL:
-                self._say(f"{name}: warning: {left}: runs may fail to be written; free space now")
-            elif level == _LOW and before == _ENOUGH:
-                self._say(f"{name}: warning: {left}")
-            elif level == _ENOUGH:
-                self._say(f"{name}: {folder} has {megabytes(free)} free again")
+            if folder not in self._looks:
+                thread = threading.Thread(
+                    target=quietly,
+                    args=(partial(self._look_at, name, folder),),
+                    name=f"bluesky-export space of {folder}",
+                    daemon=True,
+                )
+                thread.start()
+                thread.join(PATIENCE)
+                if thread.is_alive():
+                    self._looks[folder] = thread
+
+    def _look_at(self, name: str, folder: Path) -> None:
+        try:
+            device, free = os.stat(folder).st_dev, shutil.disk_usage(folder).free
+        except OSError:
+            return  # gone, or not to be seen: the next run that is written there says so
+        level = _FULL if free < min_free() else _LOW if free < warn_free() else _ENOUGH
+        before = self._levels.get(device, min(level, _LOW))
+        self._levels[device] = level
+        if self._stop.is_set() or level == before:
+            return
+        left = f"{folder} has only {megabytes(free)} free"
+        if level == _FULL:
+            self._say(f"{name}: warning: {left}: runs may fail to be written; free space now")
+        elif level == _LOW and before == _ENOUGH:
+            self._say(f"{name}: warning: {left}")
+        elif level == _ENOUGH:
+            self._say(f"{name}: {folder} has {megabytes(free)} free again")
