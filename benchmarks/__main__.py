@@ -14,7 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-MODULES = ("tabular", "images", "listing", "growth")
+MODULES = ("tabular", "packing", "images", "listing", "growth")
 LIBRARIES = (
     "apstools", "bluesky", "bluesky-tiled-plugins", "databroker", "event-model", "h5py", "msgpack", "numpy",
     "orjson", "pandas", "pyarrow", "tifffile", "tiled", "xarray",

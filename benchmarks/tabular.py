@@ -337,7 +337,7 @@ def _check_lines(store: dict[str, Any]) -> Callable[[Path], None]:
     def check(out: Path) -> None:
         path = next(iter([*out.glob("*.jsonl"), *out.glob("*.msgpack")]))
         found: dict[str, list[float]] = {name: [] for name in _runs.names(store["fields"])}
-        for name, doc in _documents(path):
+        for name, doc in documents_of(path):
             if name in ("event", "event_page") and "m" in doc["data"]:
                 for key, values in doc["data"].items():
                     found[key] += [values] if name == "event" else list(values)
@@ -346,7 +346,7 @@ def _check_lines(store: dict[str, Any]) -> Callable[[Path], None]:
     return check
 
 
-def _documents(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+def documents_of(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     with path.open("rb") as file:
         if path.suffix == ".jsonl":
             import orjson
