@@ -20,6 +20,18 @@ _HEAD = """\
 `%export --help FORMAT` prints the options and the rules of a format. The rules, from the modules
 themselves:
 """
+_SHARED = """\
+## Rules that formats share
+
+```{eval-rst}
+.. automodule:: bluesky_export.documents.jsontext
+   :no-members:
+.. automodule:: bluesky_export.documents.columns
+   :no-members:
+.. automodule:: bluesky_export.formats._h5
+   :no-members:
+```
+"""
 
 
 def table(text: str) -> str:
@@ -38,7 +50,7 @@ def page() -> str:
         f"## {name}\n\n```{{eval-rst}}\n.. automodule:: {module}\n   :no-members:\n   :noindex:\n```\n"
         for name, module in modules.items()
     ]
-    return "\n".join([_HEAD, *sections])
+    return "\n".join([_HEAD, *sections, _SHARED])
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ def export(
 
     Parameters
     ----------
-    selectors : str, int, run, or a list of those
+    selectors : str, int, Run or list
         Which runs, as in the magic: ``-1``, ``554``, ``"554-560"``, ``"-5:"``, a uid, a run object.
     formats : str or list of str
         ``"csv"``, ``"spec"``, ``"csv,nexus"`` …; :func:`bluesky_export.formats.names` has them all.

@@ -215,7 +215,7 @@ def runs(
 
     Parameters
     ----------
-    selectors : str, int, run, or a list of those
+    selectors : str, int, Run or list
         Which runs; left out: the last 20, newest first. A single run is shown in full.
     n : int, optional
         At most so many.
@@ -223,7 +223,7 @@ def runs(
         ``"scan_id,plan,stop.reason"``: our columns, or keys of the start document
         (``stop.…`` for the stop document).
     catalog, since, until, plan, where, all_matches
-        As in :func:`bluesky_export.exporting.export`.
+        As in :func:`bluesky_export.export`.
     csv : str or Path, optional
         Save the table to this new file as well.
     plot : bool

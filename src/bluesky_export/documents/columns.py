@@ -10,7 +10,7 @@ The rules, which do not depend on how the values were cut into pages:
 - ``dtype_numpy`` of the data key is used where it holds every value exactly: stores that keep
   JSON or msgpack have lost the dtype, a live run has not, and both have to come out the same.
 - None beside numbers becomes NaN, beside text the empty text, and its rows are listed in
-  :attr:`Packed.nulls`.
+  ``Packed.nulls``.
 - Whatever cannot be held so (bool beside numbers, integers that no dtype holds together, dicts,
   text beside numbers) becomes JSON text, one per row: :mod:`~bluesky_export.documents.jsontext`.
 """

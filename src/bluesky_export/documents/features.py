@@ -53,4 +53,4 @@ FEATURES: Mapping[str, str] = {
     "metadata-other": "metadata that JSON does not have: NaN, arrays, tuples, dates, bytes, complex",
     "metadata-size": "metadata of many megabytes",
 }
-"""By the feature's id: what it is, in words for the table."""
+"""What each feature is, in words for the table, by its id."""

@@ -87,7 +87,7 @@ class Writer:
     summary: ClassVar[str]
     """One line for the help and the docs' format table."""
     how_to_open: ClassVar[tuple[str, ...]] = ()
-    """Lines for a person who has the files and nothing else: the README of a bundle."""
+    """Lines for a person who has the files and nothing else, in the README of a bundle."""
     per_stream: ClassVar[bool] = False
     """One file a stream, rather than one a run."""
     appends: ClassVar[bool] = False
@@ -97,9 +97,9 @@ class Writer:
     as_it_goes: ClassVar[bool] = False
     """The data are in the (temporary) file before the run has ended."""
     of_session: ClassVar[frozenset[str]] = frozenset()
-    """Options that name code of the session's own: with one of them a live writer stays in it."""
+    """Options that name code of the session's own; with one of them a live writer stays in it."""
     holds: ClassVar[frozenset[str]] = frozenset()
-    """What the format can hold: some of "text", "arrays", "images", "streams", "metadata"."""
+    """What the format can hold, some of "text", "arrays", "images", "streams", "metadata"."""
     fidelity: ClassVar[Mapping[str, Fidelity]] = {}
     """By feature (:data:`bluesky_export.documents.features.FEATURES`): what becomes of it in the files."""
 

@@ -6,7 +6,7 @@ Rules that readers of the files meet:
   dataset has them, every value of it is written as a JSON string (in quotes), and the dataset has
   the attribute ``encoding = "json"``. Values that no single type holds are JSON as well
   (:mod:`bluesky_export.documents.jsontext`), with the same attribute: ``json.loads`` reads both.
-- A name that HDF5 cannot hold is changed (:func:`safe_name`), and is kept in the attribute
+- A name that HDF5 cannot hold is changed (``safe_name``), and is kept in the attribute
   ``original_name``. An attribute ``<name>_json`` is JSON text of what an attribute cannot hold.
 - Rows that were None are listed in ``nulls/<name>``; the attribute ``nulls`` says where.
 - Ragged columns are the values of all rows in turn, and beside them ``<name>_count`` (or, for

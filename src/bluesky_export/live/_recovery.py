@@ -26,13 +26,13 @@ class Recovered:
     ----------
     written : list of Written
         Finished now, or by the writers' processes after their session had ended.
-    failed : list of (str, Intent)
+    failed : list of tuple
         Could not be written.
     busy : list of str
         Writers for which another process is at work.
-    planned : list of (str, Intent)
+    planned : list of tuple
         With a dry run, what would be finished.
-    objects : list of (str, Intent)
+    objects : list of tuple
         Not finished by objects that only their session had, and told now.
     """
 

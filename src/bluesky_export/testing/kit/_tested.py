@@ -28,7 +28,7 @@ class Tested:
             By feature: what the rule of a conversion makes of the values of a field; list in, list out.
         ``compare(found, expected) -> bool``
             What it takes for two values to be one; left out:
-            :func:`~bluesky_export.testing.kit._comparing.same`.
+            :func:`~bluesky_export.testing.kit.same`.
         ``metadata(document)``
             A document as it is when read back.
         ``partly(values)``
