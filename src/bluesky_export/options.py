@@ -298,7 +298,8 @@ def format_help(name: str) -> str:
 def _plain(text: str) -> str:
     """Return a docstring without its markup, for the prompt."""
     text = re.sub(r":\w+:`~?([^`<]*)`", lambda m: m[1].rpartition(".")[2] or m[1], text)
-    return text.replace("``", "").replace("**", "").replace("::\n", ":\n")
+    text = re.sub(r"(?<![\w*])\*\*(\S[^*\n]*\S)\*\*(?!\w)", r"\1", text)  # bold, not 2**53 or **kwargs
+    return text.replace("``", "").replace("::\n", ":\n")
 
 
 def split(line: str) -> list[str]:

@@ -458,6 +458,7 @@ def test_help_and_completion(shell):
     text = shell.run("%export --help tiled")
     assert "cut=False" in text
     assert "stays in the memory of the session" in text
+    assert "beyond 2**53 in the metadata" in text  # ** is no markup here
     with provisionalcompleter():
         found = [one.text for one in shell.ip.Completer.completions("%export 10 til", 14)]
     assert found == ["tiled"]

@@ -70,7 +70,7 @@ def test_what_is_typed_comes_before_metadata(tmp_path):
         (spectrum(XDI=None, element="Cu", edge="Kα"), {}, r"Element.edge, and 'Kα' is none .*edge=K"),
         (spectrum(XDI=None, element="Copper", edge="K"), {}, r"'Copper' is none that XDI knows"),
         (spectrum(XDI=None, element=29, edge="K"), {}, r"needs Element.symbol"),
-        (spectrum(units=None), {}, r"no scanned motor has units eV or keV.*--option energy=FIELD"),
+        (spectrum(units=None), {}, r"no scanned motor has units.* --option energy=FIELD --option energy_u"),
         (spectrum(units="degrees"), {"energy": "mono_energy"}, r"'degrees': --option energy_units=eV"),
         (spectrum(), {"energy": "nope"}, r"fields: i0, mono_energy"),
         (spectrum(), {"itrans": "nope"}, r"no field nope"),

@@ -196,7 +196,7 @@ class XDIWriter(TablesWriter):
         named = ", ".join(sorted({field for table in self._tables.values() for field in table.fields})[:20])
         raise NoData(
             f"{run}: xdi needs an energy, and no scanned motor has units eV or keV; name the field: "
-            f"--option energy=FIELD energy_units=eV (fields: {named or 'none'})"
+            f"--option energy=FIELD --option energy_units=eV (fields: {named or 'none'})"
         )
 
     def _units_of(self, table: Table, field: str) -> str | None:
