@@ -59,6 +59,17 @@ def columns(tmp_path: Path) -> Path:
     )
 
 
+def test_the_package_of_the_page_can_be_built_with_all_its_files_in_one_folder(tmp_path: Path) -> None:
+    for name, text in files_of_the_page().items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    build = "from setuptools import setup; setup(script_args=['-q', 'egg_info'])"
+    done = subprocess.run([sys.executable, "-c", build], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    (info,) = tmp_path.glob("*.egg-info")
+    assert "columns = columns_format:ColumnsWriter" in (info / "entry_points.txt").read_text()
+    assert (info / "top_level.txt").read_text().split() == ["columns_format"]
+
+
 def run_kit(columns: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
     return subprocess.run(
