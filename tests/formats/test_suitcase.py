@@ -158,10 +158,25 @@ def test_help_and_completion(shell):
     text = shell.run("%export --help suitcase.tiff_series")
     assert "astype=uint16" in text
     assert "What a suitcase leaves out of a run or changes, it does not say" in text
+    assert "by **kwargs cannot be typed" in text
     with provisionalcompleter():
         found = [one.text for one in shell.ip.Completer.completions("%export 7 suitcase.", 19)]
     assert "suitcase.csv" in found
     assert "suitcase.utils" not in found
+
+
+@pytest.mark.parametrize("how", ["", "--overwrite", "--skip-existing"])
+@pytest.mark.parametrize("order", ["suitcase.csv,csv", "csv,suitcase.csv"])
+def test_two_formats_that_want_one_file_do_not_replace_each_other(shell, tmp_path, order, how):
+    text = shell.run(f"files = %export 7 {order} out/ --name x {how}")
+    first, second = order.split(",")
+    assert f"to {second}: {tmp_path}/out/x-primary.csv was written a moment ago" in text
+    assert "in another format" in text
+    assert f"x-primary.csv ({first}," in text
+    rows = list(csv.reader((tmp_path / "out" / "x-primary.csv").read_text().splitlines()))
+    assert ("seq_num" in rows[0]) is (first == "suitcase.csv"), rows
+    assert not shell.ns["files"]
+    assert not list((tmp_path / "out").glob("*.part*"))
 
 
 # -- those that misbehave ----------------------------------------------------------------------

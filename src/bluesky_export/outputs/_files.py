@@ -146,15 +146,20 @@ class Output:
             raise explain(OSError(errno.EACCES, ""), path)
         if path.is_dir():
             raise OutputError(f"{path} is a folder; end it with / to write into it")
-        if path in self.target.taken and path not in self._parts:
-            raise OutputError(
-                f"{path} was written a moment ago for another run; put {{uid}} or {{scan_id}} into --name"
-            )
+        if path not in self._parts:
+            self._check_taken(path)
         if os.path.lexists(path) and self.target.if_exists != "overwrite":
             raise TargetExists(
                 f"{path} exists; add --overwrite or --skip-existing, or give another name", path
             )
         return path
+
+    def _check_taken(self, path: Path) -> None:
+        if path in self.target.taken:
+            raise OutputError(
+                f"{path} was written a moment ago, for another run or in another format; put {{uid}} or "
+                "{scan_id} into --name, or export the formats one by one"
+            )
 
     def part(self, stream: str | None = None, suffix: str | None = None) -> Path:
         """Return a temporary path to write to; :meth:`commit` renames it to ``path(...)``.
@@ -200,6 +205,8 @@ class Output:
         try:
             for part in self._parts.values():
                 sync(part)
+            for final in self._parts:  # formats that are written together see each other's files only now
+                self._check_taken(final)
             if self._before_commit is not None:
                 self._before_commit(dict(self._parts))
             for final, part in self._parts.items():
@@ -224,7 +231,7 @@ class Output:
                     "Add --overwrite or give another name",
                     final,
                 ) from None
-            if isinstance(error, OSError):
+            if isinstance(error, OSError) and not isinstance(error, OutputError):
                 raise explain(error, final, "finish") from error
             raise
         finally:
