@@ -45,7 +45,9 @@ def test_how_each_format_is_had_fits_a_screen():
     text = (DOCS / "how-to" / "get-data-out.md").read_text(encoding="utf-8")
     answered = set()
     for section in re.split(r"^## ", text, flags=re.MULTILINE)[1:]:
-        assert len(section.splitlines()) <= 24, section.splitlines()[0]
+        title, *lines = section.splitlines()
+        lines = [line for line in lines if line and not line.startswith("```")]
+        assert len(lines) <= 20, title
         for typed in re.findall(r"%export [^\n`]*", section):
             answered |= {name for word in typed.split() for name in word.split(",")}
     assert set(formats.BUILT_IN) <= answered, set(formats.BUILT_IN) - answered

@@ -446,9 +446,12 @@ def test_a_folder_that_is_not_there_is_named(measured, tmp_path):
     for path in ("nope/", "nope/out.csv"):
         assert measured.fails(f"%export 1 csv {path}") == (
             f"OutputError: cannot write into {tmp_path}/nope/: the folder {tmp_path}/nope does not exist; "
-            f"make it: !mkdir -p '{tmp_path}/nope'"
+            f"make it: mkdir -p '{tmp_path}/nope'"
         )
     assert not list(tmp_path.iterdir())
+    measured.run(f"mkdir -p '{tmp_path}/nope'")  # as it is advised
+    measured.run("%export 1 csv nope/")
+    assert list((tmp_path / "nope").iterdir())
 
 
 def test_several_runs_in_several_formats_are_told_as_complete_and_in_part(measured, tmp_path):

@@ -306,7 +306,11 @@ class _Waiting:
         elif time.monotonic() - self.told >= self.pause:
             self.told = time.monotonic()
             self.pause = min(2 * self.pause, 60.0)
-            self.say(f"waiting for {writer.name}: {_count(len(writer.sinks), 'run')}, {left:,} events left")
+            if writer.sinks or left:
+                runs, events = _count(len(writer.sinks), "run"), _count(left, "event")
+                self.say(f"waiting for {writer.name}: {runs}, {events} left")
+            else:
+                self.say(f"waiting for {writer.name} to end: every run is written ({writer.process})")
 
 
 def _wait(live: LiveWriters, writer: AttachedWriter, until: float | None, waiting: _Waiting) -> bool:

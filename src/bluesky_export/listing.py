@@ -259,7 +259,7 @@ def runs(
             details = RunDetails(found[0], plot)
             return details.check_plot() if plot else details
         if plot:
-            raise UsageError(f"--plot shows one run, not {len(found)}: %runs {found[-1].uid[:8]} --plot")
+            raise UsageError(f"--plot shows one run, not {len(found)}: %runs {found[-1].uid[:7]} --plot")
         found = found[-n:] if n is not None else found
     else:
         found = source.newest(n or 20)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import threading
 from collections import namedtuple
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from bluesky import plans as bp
 from bluesky import preprocessors as bpp
 from ophyd.sim import det1, det2, motor1, motor2
 
+from bluesky_export import attach
 from bluesky_export.attach import attach_writer, detach_writer, status
 from bluesky_export.errors import (
     BadOption,
@@ -206,6 +209,14 @@ def test_detach_gives_up_waiting_and_can_wait_again(engine, tmp_path, said):
     with pytest.raises(WriterAttachError, match=r"still writing 1 run .* goes on in the background"):
         detach_writer(RE=engine, timeout=0.1, say=said)
     assert len(detach_writer("slow", RE=engine, say=said)) == 1
+
+
+def test_what_is_waited_for_is_told(engine, tmp_path, said, monkeypatch):
+    monkeypatch.setattr(attach, "_Waiting", partial(attach._Waiting, pause=0.0))
+    attach_writer("jsonl", tmp_path, RE=engine, say=said)
+    detach_writer(RE=engine, say=said)  # before its process has started
+    told = re.compile(r"waiting for jsonl to end: every run is written \(process \d+.*\)")
+    assert any(told.fullmatch(line) for line in said), said
 
 
 @pytest.mark.parametrize("how", ["abort", "halt", "stop"])

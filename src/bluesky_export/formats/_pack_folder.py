@@ -99,7 +99,7 @@ class PackFolder:
             self._catalog()
         if os.path.lexists(file) and not overwrite:
             raise RunAlreadyInFile(
-                f"{self.path} holds run {uid[:8]} already; add --overwrite or --skip-existing, "
+                f"{self.path} holds run {uid[:7]} already; add --overwrite or --skip-existing, "
                 "or give another folder",
                 file,
             )

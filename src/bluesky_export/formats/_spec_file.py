@@ -28,7 +28,7 @@ _LOCK_TAKEN = {errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES}
 def already_in_file(path: Path, uid: str) -> RunAlreadyInFile:
     """Return the error for a run that a file has."""
     return RunAlreadyInFile(
-        f"{path} holds run {uid[:8]} already, as it was then; SPEC files are only appended to: "
+        f"{path} holds run {uid[:7]} already, as it was then; SPEC files are only appended to: "
         "give another name",
         path,
     )

@@ -94,7 +94,9 @@ class JournalStatus:
     trouble: str
 
     def __str__(self) -> str:
-        text = f"journal: {self.events:,} events of {self.runs:,} runs in {self.folder}"
+        events = f"{self.events:,} event" + "s" * (self.events != 1)
+        runs = f"{self.runs:,} run" + "s" * (self.runs != 1)
+        text = f"journal: {events} of {runs} in {self.folder}"
         text += f", {self.queued:,} not yet" if self.queued else ""
         return text + (f"; IN MEMORY: {self.trouble}" if self.trouble else "")
 

@@ -24,7 +24,9 @@ def explain(error: OSError, path: Path, doing: str = "write") -> OutputError:
 
 
 def _hint(error: OSError, folder: Path) -> str:
-    missing = f"the folder {folder} does not exist; make it: !mkdir -p '{folder}'"
+    missing = (
+        f"the folder {folder} does not exist; make it: mkdir -p '{folder}'"  # at IPython's prompt as well
+    )
     hints = {
         # a file system such as /proc says ENOENT where no file can be made
         errno.ENOENT: "no file can be made there; choose another folder" if folder.is_dir() else missing,
