@@ -93,6 +93,17 @@ def test_specfile_is_read_by_spec2nexus(tmp_path):
     assert scan.data["motor1"] == [-1.0, -0.5, 0.0, 0.5, 1.0]
 
 
+def test_specfile_keeps_the_first_row_of_a_baseline(tmp_path):
+    run = simulated_runs()["sim-baseline"]
+    written = replay("suitcase.specfile", run, tmp_path)
+    assert any("of the baseline the first row" in notice for notice in written.notices)
+    (baseline,) = [doc["uid"] for name, doc in run if name == "descriptor" and doc["name"] == "baseline"]
+    first, _ = [doc["data"] for name, doc in run if name == "event" and doc["descriptor"] == baseline]
+    lines = written.files[0].read_text().splitlines()
+    (positions,) = [line for line in lines if line.startswith("#P0 ")]
+    assert [float(word) for word in positions.split()[1:]] == [first[name] for name in sorted(first)]
+
+
 def test_tiff_stack_takes_its_options(tmp_path):
     import tifffile
 

@@ -8,9 +8,9 @@ gives. Its other keyword arguments are options, where their defaults are plain v
 by ``**kwargs`` cannot be typed.
 
 What a suitcase leaves out of a run or changes, it does not say, and nothing here checks it: suitcase.csv
-has no metadata and no arrays, suitcase.specfile the primary stream alone. Values in detector files are not
-filled in. A run whose streams, or fields with arrays, have a ``/`` in their names is refused: suitcases
-make file names of them. Suitcases need suitcase-utils 0.5.3: later ones break them.
+has no metadata and no arrays, suitcase.specfile the first row of the baseline alone. Values in detector
+files are not filled in. A run whose streams, or fields with arrays, have a ``/`` in their names is refused:
+suitcases make file names of them. Suitcases need suitcase-utils 0.5.3: later ones break them.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _NAME = re.compile(r"suitcase\.[A-Za-z]\w*")
 _PACKAGES = {"tiff_series": "suitcase-tiff", "tiff_stack": "suitcase-tiff"}
 _KNOWN = {
     "csv": "no metadata, no arrays",
-    "specfile": "one descriptor",
+    "specfile": "of the baseline the first row",
     "json_metadata": "no data",
     "tiff_series": "arrays alone",
     "tiff_stack": "arrays alone",
