@@ -6,7 +6,10 @@ import csv
 import hashlib
 import json
 import os
+import re
 import stat
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -84,6 +87,46 @@ def test_a_format_says_how_to_open_it(name):
     lines = writer_class(name).how_to_open
     assert lines
     assert all(isinstance(line, str) and line for line in lines)
+    named = {ending for line in lines for ending in re.findall(r"'…([^']+)'", line)}
+    assert named <= {writer_class(name).suffix, "-metadata.json", "-images.json"}
+
+
+@pytest.mark.parametrize(("name", "packed"), [(None, "packed"), ("{uid}", "*")])
+def test_the_readme_says_which_files_are_of_which_format(catalog, name, packed, tmp_path):
+    formats = "pack,suitcase.jsonl,xlsx"
+    said: list[str] = []
+    export_bundle("folder", "-3:", formats, tmp_path / "b", catalog=catalog, name=name, say=said.append)
+    readme = (tmp_path / "b/README.txt").read_text()
+    places = [line.partition(": ")[0] for line in readme.split("How to open the files")[1].splitlines()]
+    assert [place for place in places if place[:1] in "*f" and place] == [
+        f"files/{packed}/",
+        "*.jsonl",
+        "*.xlsx",
+    ]
+    assert list(tmp_path.glob(f"b/files/{packed}/catalog.yml"))
+    there = [path for path in (tmp_path / "b/files").rglob("*") if path.is_file()]
+    assert f"(a bundle of {len(there)} files;" in said[-1]  # what several runs are added to is one file
+
+
+def test_the_readme_has_a_check_that_needs_nothing_but_python(catalog, tmp_path):
+    bundled(catalog, "folder", tmp_path / "b", "csv,json")
+    readme = (tmp_path / "b/README.txt").read_text().split("\n\n")
+    (part,) = [part for part in readme if part.startswith("To check")]
+    code = "\n".join(line[4:] for line in part.splitlines()[3:])
+
+    def run() -> list[str]:
+        done = subprocess.run(
+            [sys.executable, "-I", "-c", code], cwd=tmp_path / "b", capture_output=True, text=True
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout.split()
+
+    assert run() == []
+    (tmp_path / "b/index.csv").unlink()
+    first, second, *_ = sorted((tmp_path / "b/files").iterdir())
+    first.write_bytes(first.read_bytes()[:-1] + b"?")
+    assert sorted(run()) == [f"files/{first.name}", "index.csv"]
+    assert second.exists()
 
 
 @pytest.mark.parametrize("kind", ["zip", "folder"])
@@ -206,6 +249,7 @@ def test_missing_and_extra_files(catalog, tmp_path):
     assert found.missing == ["README.txt"]
     assert found.extra == ["files/\x1b[31mextra", "link"]
     assert "\x1b" not in str(found)
+    assert "3 files are not as they were" in str(found)
     (tmp_path / "b/index.csv").unlink()
     (tmp_path / "b/index.csv").symlink_to("/etc/passwd")
     assert verify(tmp_path / "b").unreadable == ["index.csv"]
@@ -218,7 +262,9 @@ def test_a_torn_zip_is_found(catalog, tmp_path):
         one = next(info for info in archive.infolist() if info.filename.endswith("README.txt"))
     at = one.header_offset + 60 + len(one.filename)
     (tmp_path / "b.zip").write_bytes(whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :])
-    assert verify(tmp_path / "b.zip").changed == ["README.txt"]
+    found = verify(tmp_path / "b.zip")
+    assert found.changed == ["README.txt"]
+    assert str(found).endswith("1 file is not as it was")
     (tmp_path / "b.zip").write_bytes(whole[:-40])
     with pytest.raises(UsageError, match="neither a folder nor a whole ZIP"):
         verify(tmp_path / "b.zip")

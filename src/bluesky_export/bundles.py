@@ -36,6 +36,19 @@ from .outputs import clean_name, explain, own_version, stamp
 Kind = Literal["zip", "folder"]
 
 MANIFEST, INDEX, README, FILES = "manifest.json", "index.csv", "README.txt", "files"
+CHECK = """\
+import hashlib, json, os
+def sha256(name):
+    found = hashlib.sha256()
+    with open(name, "rb") as file:
+        for block in iter(lambda: file.read(2**20), b""):
+            found.update(block)
+    return found.hexdigest()
+for name, known in json.load(open("manifest.json"))["files"].items():
+    if not os.path.isfile(name) or sha256(name) != known["sha256"]:
+        print(name)
+"""
+"""How to check a bundle with nothing but Python; stands in its README."""
 _BLOCK = 2**20
 _SOFTWARE = ("bluesky-export", "bluesky", "databroker", "tiled", "event-model", "numpy", "h5py", "pyarrow")
 _COLUMNS = (
@@ -169,18 +182,32 @@ class Bundle:
             "",
             f"{INDEX}       which file is of which run, and what it does not hold",
             f"{MANIFEST}   size and SHA-256 of every file",
-            f"{FILES}/         the files",
+            f"{FILES}/          the files",
             "",
             "To check that all files are here and unchanged:",
             f"    bluesky-export verify {self.path.name}",
+            "or without it, in this folder, in Python (it prints the names of those that are not):",
+            *(f"    {line}" for line in CHECK.splitlines()),
             "",
             "How to open the files",
         ]
         for name in used:
             cls = formats.writer_class(name)
-            lines += ["", f"*{cls.suffix}: {cls.summary}", *(f"    {line}" for line in cls.how_to_open)]
+            files = [path for one in written if one.format == name for path in one.files]
+            title = f"{self._which(cls.suffix, files)}: {cls.summary}"
+            lines += ["", title, *(f"    {line}" for line in cls.how_to_open)]
         lines += ["", "Written with", *(f"    {name} {found}" for name, found in _versions().items())]
         return "\n".join(lines) + "\n"
+
+    def _which(self, suffix: str, files: list[Path]) -> str:
+        """Say which files are of a format: by their ending, or by the folder that they are in."""
+        if suffix:
+            return f"*{suffix}"
+        places = [path.relative_to(self._root).parts for path in files]
+        folders = {place[:2] for place in places if len(place) > 2}
+        if all(len(place) > 2 for place in places):
+            return f"{FILES}/{folders.pop()[1] if len(folders) == 1 else '*'}/"
+        return ", ".join(sorted({f"*{path.suffix}" for path in files}))
 
 
 def _table(rows: list[list[str]]) -> str:

@@ -100,7 +100,7 @@ def export_bundle(
         bundle.finish(result.written, result.starts)
     finally:
         bundle.discard()
-    files = sum(len(one.files) for one in result.written)
+    files = len({path for one in result.written for path in one.files})  # some formats append
     tell(f"wrote {place} (a bundle of {counted(files, 'file')}; bluesky-export verify {place} checks it)")
     result.bundle = place
     result.written = [

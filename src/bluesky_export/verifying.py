@@ -13,6 +13,7 @@ from typing import IO, Any
 
 from .bundles import MANIFEST, _names, sum_up
 from .errors import OutputError, UsageError
+from .results import counted
 from .tables import printable
 
 _DAMAGED = (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
@@ -56,8 +57,9 @@ class Verified:
             for what in ("missing", "changed", "extra", "unreadable")
             for name in getattr(self, what)
         ]
-        end = "all files are here and unchanged" if self else f"{len(lines)} files are not as they were"
-        return "\n".join([*lines, f"{self.path}: {self.good} files verified, {end}"])
+        wrong = "1 file is not as it was" if len(lines) == 1 else f"{len(lines)} files are not as they were"
+        end = "all files are here and unchanged" if self else wrong
+        return "\n".join([*lines, f"{self.path}: {counted(self.good, 'file')} verified, {end}"])
 
 
 def verify(path: str | Path) -> Verified:

@@ -20,7 +20,7 @@ A notice says where that was needed. Data in detector files stay there: the docu
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -49,7 +49,10 @@ class MsgpackWriter(DocumentsWriter):
     name = "msgpack"
     suffix = ".msgpack"
     summary = "the documents themselves with their dtypes, as databroker and suitcase-msgpack keep them"
-    how_to_open = ("in Python: msgpack.Unpacker(open('….msgpack', 'rb')), or databroker's msgpack catalog",)
+    how_to_open: ClassVar[tuple[str, ...]] = (
+        "databroker's msgpack catalog, or in Python:",
+        "list(msgpack.Unpacker(open('….msgpack', 'rb'), object_hook=msgpack_numpy.decode))",
+    )
     fidelity = fidelity(
         {
             **FORMS,

@@ -57,7 +57,7 @@ class PackWriter(MsgpackWriter):
     name = "pack"
     suffix = ""
     summary = "a folder as databroker-pack makes it, with the detector files; added to"
-    how_to_open = ("databroker-unpack inplace FOLDER NAME, then databroker.catalog[NAME]",)
+    how_to_open = ("databroker-unpack inplace FOLDER NAME, then in Python: databroker.catalog['NAME']",)
     appends = True
     holds = frozenset({"text", "arrays", "images", "streams", "metadata"})
     fidelity = fidelity(

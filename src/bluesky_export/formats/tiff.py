@@ -59,7 +59,10 @@ class TIFFWriter(KeepingWriter):
 
     name = "tiff"
     suffix = ".tif"
-    how_to_open = ("ImageJ (Fiji), or in Python: tifffile.imread('….tiff')",)
+    how_to_open = (
+        "ImageJ (Fiji), or in Python: tifffile.imread('….tif')",
+        "metadata: json.load(open('…-images.json'))",
+    )
     summary = "the images, one stack a field or one file a frame; for ImageJ, tifffile"
     per_stream = True
     holds = frozenset({"images", "streams", "metadata"})
