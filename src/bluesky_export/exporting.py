@@ -12,7 +12,7 @@ from .errors import UsageError
 from .interrupts import Interrupted, watch
 from .outputs import Target, check_folder
 from .replay import FormatPlan, Job, logger
-from .results import ExportResult, Failure, interrupted_text
+from .results import ExportResult, Failure, counted, interrupted_text
 from .selection import Say, Selection, select, tell_if_measuring
 from .session import find_catalog, namespace, settings
 
@@ -166,7 +166,9 @@ def _write_all(job: Job, runs: Sequence[Run], result: ExportResult) -> None:
             gone = [one for one in result.failed[failed:] if one.catalog_gone]
             if gone and done + 1 < len(runs):
                 rest = runs[done + 1 :]
-                job.say(f"stopped: the catalog has gone, {len(rest)} more runs were not tried")
+                sent = any(plan.writer.addressed for plan in job.plans)  # the server or the catalog, then
+                why = "nothing can be sent now" if sent else "the catalog has gone"
+                job.say(f"stopped: {why}, {counted(len(rest), 'more run')} not tried")
                 for missed in rest:
                     result.failed += [Failure(missed, plan.name, gone[0].error) for plan in job.plans]
                 return

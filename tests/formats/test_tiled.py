@@ -20,6 +20,7 @@ from uuid import UUID
 import numpy as np
 import pyarrow as pa
 import pytest
+from bluesky import RunEngine
 from IPython.core.completer import provisionalcompleter
 
 from bluesky_export import attach
@@ -422,7 +423,7 @@ def test_what_makes_no_sense_is_refused(shell, server, tmp_path):
         "%export 10 tiled a=b": "no http:// address and no name of a profile",
         "%export 10 tiled ftp://host/secret": "begins with http",
         "%export 10 tiled http://127.0.0.1:9": "cannot be reached",
-        f"%export 10 tiled {server.uri}/api/v1?api_key=secret": "answers 401",
+        f"%export 10 tiled {server.uri}/api/v1?api_key=secret": "api_key that was typed (401)",
         f"%export 10 tiled {server.uri}/api/v1/metadata/nothing?api_key={API_KEY}": "nothing at",
     }.items():
         line = shell.fails(words)
@@ -442,6 +443,20 @@ def test_the_key_of_the_environment_and_of_a_profile(shell, server, monkeypatch,
     monkeypatch.setattr(tiled.profiles, "load_profiles", lambda: profile)
     assert "is there already" in shell.run("%export 10 tiled mine")
     assert API_KEY not in shell.run("%export 11 tiled mine")
+
+
+def test_a_key_that_is_refused_is_not_in_the_way_of_the_next(shell, server, monkeypatch):
+    monkeypatch.setenv("TILED_API_KEY", API_KEY)
+    wrong = f"{server.uri}?api_key=wrong"
+    text = shell.run(f"%export 10 11 tiled {wrong}")
+    assert "stopped: nothing can be sent now, 1 more run not tried" in text
+    assert "api_key that was typed (401)" in text
+    assert "wrong" not in text
+    assert "5eed0010" in shell.run(f"%export 10 tiled {server.uri}")
+    shell.ns["RE"] = RunEngine({})
+    assert "api_key that was typed (401)" in shell.fails(f"%attach_writer tiled {wrong}")
+    assert "no writer is attached" in shell.run("%attach_writer")
+    assert "is there already" in shell.run(f"%export 10 tiled {server.uri}")
 
 
 def test_a_container_of_the_server(shell, server):
@@ -507,7 +522,6 @@ def everything_in(folder: Path) -> str:
 @pytest.mark.sample(2)
 def test_a_server_that_goes_away_harms_nothing(server, tmp_path, monkeypatch):
     """In the middle of an export, and while runs are measured; what was begun is completed later."""
-    from bluesky import RunEngine
 
     from ..live.session import documents
 

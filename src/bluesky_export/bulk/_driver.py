@@ -17,7 +17,7 @@ from ..errors import BlueskyExportError, ExportFailed, TargetExists
 from ..interrupts import Interrupted
 from ..outputs import Output, adopt, sweep
 from ..replay import FormatPlan, Job
-from ..results import ExportResult, Failure, interrupted_text
+from ..results import ExportResult, Failure, counted, interrupted_text
 from ..selection import brief
 from ._cluster import workers_client
 from ._task import Outcome, Task, unpacked, write_run
@@ -246,7 +246,7 @@ class _Driver:
                 job.skip(path, self.result)
 
     def _give_up(self, rest: Sequence[Run], error: BlueskyExportError) -> None:
-        self.job.say(f"stopped: the catalog has gone, {len(rest)} more runs were not tried")
+        self.job.say(f"stopped: the catalog has gone, {counted(len(rest), 'more run')} not tried")
         for run in rest:
             self.result.failed += [Failure(run, plan.name, error) for plan in self.job.plans]
 

@@ -17,10 +17,16 @@ _PAUSES = (0.2, 0.6, 1.5)
 _BUSY = frozenset((429, 502, 503, 504))
 _READ_TIMEOUT = 120.0  # seconds: a server that stores a large table is slow, not gone
 _CONNECT_TIMEOUT = 10.0
+_entered: set[tuple[str, str | None]] = set()
+"""Addresses and keys with which a server has let us in: a run is not to ask for it once more."""
 
 
 class ServerGone(CatalogUnavailable):
     """The server went away, or does not answer any more."""
+
+
+class KeyRefused(CatalogUnavailable):
+    """The server does not accept the key that was typed with its address."""
 
 
 class Refused(NotFaithful):
@@ -68,13 +74,33 @@ def probe(address: Address) -> None:
     probe_uri(str(found["uri"]), verify=found.get("verify", True))
 
 
+def enter(address: Address) -> None:
+    """See whether the server lets us in; where it has once, whether it answers.
+
+    Raises
+    ------
+    NoCatalog, UsageError, CatalogUnavailable
+        As :func:`connect`. A key that was typed and is refused is forgotten.
+    """
+    if (address.text, address.key) in _entered:
+        probe(address)
+        return
+    try:
+        disconnect(connect(address))
+    except KeyRefused:
+        address.forget_key()  # else it would be in the way of the one in the environment
+        raise
+    _entered.add((address.text, address.key))
+
+
 def connect(address: Address) -> Any:
     """Return a client of the container that an address means; :func:`disconnect` has to follow.
 
     Raises
     ------
     NoCatalog, UsageError, CatalogUnavailable
-        There is none, nobody answers, or the credentials are not accepted.
+        There is none, nobody answers, or the credentials are not accepted (:class:`KeyRefused`: the
+        key that was typed).
     """
     import httpx
     from tiled.client import from_uri
@@ -83,9 +109,18 @@ def connect(address: Address) -> Any:
     options: Mapping[str, Any] = settings_of(address)
     where = public_uri(options["uri"])
     timeout = httpx.Timeout(_READ_TIMEOUT, connect=_CONNECT_TIMEOUT)
-    client = connected(
-        lambda: from_uri(**{"timeout": timeout, **options, "structure_clients": "numpy"}), where
-    )
+    try:
+        client = connected(
+            lambda: from_uri(**{"timeout": timeout, **options, "structure_clients": "numpy"}), where
+        )
+    except CatalogUnavailable as error:
+        response = getattr(error.__cause__, "response", None)
+        if address.key is None or response is None or response.status_code != 401:
+            raise
+        raise KeyRefused(
+            f"the Tiled server {where} does not accept the api_key that was typed (401): type another one, "
+            "or none to go by TILED_API_KEY or tiled login"
+        ) from error
     _be_impatient(client)
     if not hasattr(client, "create_container"):
         disconnect(client)

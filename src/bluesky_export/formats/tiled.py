@@ -74,16 +74,16 @@ class TiledServerWriter(Writer):
 
     @classmethod
     def check(cls, output: Output) -> None:
-        """See whether the server answers, before the run is read.
+        """See whether the server answers and lets us in, before the run is read.
 
         Raises
         ------
         NoCatalog, CatalogUnavailable, UsageError
-            There is no such profile or address, or nobody answers.
+            There is no such profile or address, nobody answers, or the key is not accepted.
         """
-        from ._tiled_server import probe
+        from ._tiled_server import enter
 
-        probe(_address(output))
+        enter(_address(output))
 
     # -- documents -------------------------------------------------------------------------
 

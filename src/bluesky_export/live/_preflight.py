@@ -45,7 +45,7 @@ def preflight(cls: type[Writer], target: Target, say: Say) -> None:
     Raises
     ------
     CatalogUnavailable, NoCatalog
-        Nobody answers at an address.
+        Nobody answers at an address, or we are not let in.
     OutputError
         The folder is missing or not writable, its disk is nearly full, or it does not answer.
     UsageError

@@ -58,6 +58,10 @@ class Address:
         """The key that was typed with this address in this process."""
         return _keys.get(self.text)
 
+    def forget_key(self) -> None:
+        """Forget the key that was typed: one that is refused is not tried again."""
+        _keys.pop(self.text, None)
+
 
 def keep_key(text: str) -> str:
     """Return an address without the ``api_key`` in it, which is remembered; other text as it is.
