@@ -105,6 +105,27 @@ def later(event, lines):
     thread.start()
     return thread
 
+def talk(cell):
+    stop = threading.Event()
+    def tell():
+        while not stop.wait(0.001):
+            say("json: FAILED")
+    thread = threading.Thread(target=tell)
+    thread.start()
+    cell()
+    stop.set()
+    thread.join()
+
+def rows():
+    for row in range(3000):
+        print("row", row, "of", 3000)
+
+def dots():
+    for dot in range(200):
+        print(".", end="", flush=True)
+        time.sleep(0.002)
+    print()
+
 class Slow:
     def _repr_pretty_(self, printer, cycle):
         showing.set()
@@ -149,6 +170,14 @@ class Screen:
             with contextlib.suppress(pexpect.TIMEOUT):
                 self.stream.feed(self.child.read_nonblocking(4096, timeout=0.1))
 
+    def all_until(self, last: str) -> list[str]:
+        """Wait until this is the last line; return all lines, those that have left the screen as well."""
+        self.screen = pyte.HistoryScreen(100, 40, history=100_000, ratio=0.01)
+        self.stream = pyte.Stream(self.screen)
+        self.until(last)
+        gone = ["".join(row[x].data for x in range(100)).rstrip() for row in self.screen.history.top]
+        return [*gone, *self.lines]
+
 
 @pytest.fixture
 def prompt(tmp_path):
@@ -170,3 +199,17 @@ def test_a_line_from_a_thread_goes_above_what_is_typed_and_after_a_result(prompt
     prompt.until("In [3]: answer", "Out[3]: 42", "In [4]:")
     prompt.child.send("showing = threading.Event(); thread = later(showing, ['json: FAILED']); Slow()\r")
     prompt.until("Out[4]: the result", "json: FAILED", "In [5]:")
+
+
+@pytest.mark.parametrize("cell", ["rows", "dots"])
+def test_a_line_from_a_thread_has_a_line_of_its_own_where_a_cell_prints(prompt, cell):
+    prompt.child.send(f"talk({cell})\r")
+    shown = prompt.all_until("In [2]:")
+    told = [line for line in shown if "FAILED" in line]
+    assert len(told) > 20
+    assert set(told) == {"json: FAILED"}
+    printed = "".join(line for line in shown if "FAILED" not in line)
+    if cell == "dots":
+        assert printed.count(".") >= 200
+    else:
+        assert re.search(r"row ?2999 ?of ?3000", printed)  # which may be cut by a line as well

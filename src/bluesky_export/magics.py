@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
@@ -19,15 +20,19 @@ def say(line: str) -> None:
     """Print a line for the user, now, above a progress bar if there is one.
 
     A live writer's line comes from a thread of its own. While IPython waits for input it keeps
-    ``sys.stdout`` patched so that such a line goes above the prompt and what is typed; between
-    ``Out[5]:`` and the result it does not, and the line waits until the result is shown.
+    ``sys.stdout`` patched so that such a line goes above the prompt and what is typed (not with
+    ``--simple-prompt``: the line goes below the prompt, which is not printed again, as nothing tells
+    what is typed so far). Between ``Out[5]:`` and the result the line waits until the result is shown.
+    Where a cell prints, the line may come in the middle of one of the cell's: it begins a new one.
     """
+    begin = ""
     if threading.current_thread() is not threading.main_thread():
         _after_the_result()
+        begin = _to_a_new_line(sys.stdout)
     tqdm = sys.modules.get("tqdm")
     above = tqdm.tqdm.external_write_mode(file=sys.stdout) if tqdm is not None else nullcontext()
     with above:
-        sys.stdout.write(line + "\n")  # in one piece: other threads print, too
+        sys.stdout.write(f"{begin}{line}\n")  # in one piece: other threads print, too
         sys.stdout.flush()  # before the bar comes back: a notebook shows either stream when it is flushed
 
 
@@ -37,6 +42,23 @@ def _after_the_result() -> None:
     until = time.monotonic() + 1.0
     while getattr(getattr(shell, "displayhook", None), "is_active", False) and time.monotonic() < until:
         time.sleep(0.02)
+
+
+def _to_a_new_line(stdout: Any) -> str:
+    """Return what brings the cursor of a terminal to the beginning of an empty line, if it is not there.
+
+    Where the cursor is nobody knows: even ``print`` writes a line in several pieces. As many blanks as
+    the terminal is wide end in the same line if they begin with it, else in the next one, and the return
+    goes to its beginning. So do zsh and fish before they prompt.
+    """
+    prompting = stdout is not sys.__stdout__  # then IPython has put its own there
+    if prompting or not stdout.isatty() or os.environ.get("TERM", "dumb") == "dumb":
+        return ""  # nor is a cursor in a file, or in a notebook
+    try:
+        columns = os.get_terminal_size(stdout.fileno()).columns
+    except OSError:
+        return ""  # the terminal has gone
+    return " " * columns + "\r"
 
 
 @magics_class
