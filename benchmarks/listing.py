@@ -35,12 +35,12 @@ def ours(store: dict[str, Any]) -> Work:
 
 def listruns(store: dict[str, Any]) -> Work:
     """apstools' ``listruns(cat, num=20)``, which is a table of short uids."""
-    from apstools.utils import listruns
+    from apstools.utils import TableStyle, listruns
 
     catalog = _stores.open_store(store)
 
     def work(asked: Any, out: Path) -> None:  # noqa: ARG001
-        table = listruns(catalog, keys=["uid"], num=SHOWN)
+        table = listruns(catalog, keys=["uid"], num=SHOWN, table_style=TableStyle.pandas)
         _keep(out, list(table["uid"]))
 
     return work

@@ -1,7 +1,7 @@
 """``python -m tests.faults.filling FOLDER FORMAT``: export while the disk fills at every step in turn.
 
-The disk of FOLDER is filled to its last byte behind the Nth look for room, for N = 1, 2, 3, 5, 8 …, to stay
-full or to have space again at the next look. A crash of this process is what the test looks for.
+The disk of FOLDER is filled to its last byte before the Nth write, for N = 1, 2, 3, 5, 8 …, to stay full or
+to have space again at the next one. A crash of this process is what the test looks for.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from bluesky_export.errors import OutputError
-from bluesky_export.formats import _h5, _h5_external, _h5_room
+from bluesky_export.formats._h5_file import SafeFile
 
 from ..replaying import replay, run_of
 
@@ -34,19 +34,18 @@ def main(folder: Path, name: str) -> None:
     """Write runs until one comes through although the disk was to be filled."""
     noise: list[str] = []
     sys.unraisablehook = lambda found: noise.append(f"{found.exc_value!r} in {found.object!r}")
-    room: Callable[..., None] = _h5_room.check_room
-    state = {"looks": 0, "nth": 0, "stays": True}
+    really: Callable[..., int] = SafeFile.write
+    state = {"writes": 0, "nth": 0, "stays": True}
 
-    def look(*arguments: object) -> None:
-        room(*arguments)
-        state["looks"] += 1
-        if state["looks"] == state["nth"]:
+    def write(file: SafeFile, buffer: object) -> int:
+        state["writes"] += 1
+        if state["writes"] == state["nth"]:
             fill(folder / "filler")
-        elif state["looks"] == state["nth"] + 1 and not state["stays"]:
+        elif state["writes"] == state["nth"] + 1 and not state["stays"]:
             (folder / "filler").unlink()
+        return really(file, buffer)
 
-    for module in (_h5, _h5_external, _h5_room):
-        module.check_room = look
+    SafeFile.write = write  # type: ignore[method-assign]
     frames = list(np.random.default_rng(1).random((10, 200, 200)))  # 3.2 MB
     data = {
         "x": [float(row) for row in range(10)],
@@ -57,7 +56,7 @@ def main(folder: Path, name: str) -> None:
     for stays in (True, False):
         nth, last = 1, 1
         while True:
-            state.update(looks=0, nth=nth, stays=stays)
+            state.update(writes=0, nth=nth, stays=stays)
             run = run_of(data, start={"scan_id": nth, "much": "y" * 20_000})
             try:
                 files = [str(path) for path in replay(name, run, folder).files]
@@ -73,7 +72,7 @@ def main(folder: Path, name: str) -> None:
                 size = path.stat().st_size
                 assert path.stat().st_blocks * 512 < size + 100_000, "room was not given back"
                 path.unlink()
-            if state["looks"] < nth:
+            if state["writes"] < nth:
                 break
             nth, last = nth + last, nth
     print("came through", flush=True)

@@ -1,9 +1,12 @@
-"""``python -m tests.faults.share MOUNTPOINT BACKING``: a share that can be made to hang.
+"""``python -m tests.faults.share MOUNTPOINT BACKING``: a share that can be made to hang, or to refuse.
 
 A file system in a process (FUSE, by the kernel's own protocol: no library is needed) that hands every
 call on to the folder BACKING. While the process is stopped (SIGSTOP), whoever touches the share waits in
 the kernel, as on a hard NFS mount whose server is down: only ``kill -9`` ends that. It goes on with
 SIGCONT. Nothing is cached: each look at a file asks this process.
+
+While there is a file ``BACKING.refuse`` with the text ``7 once``, the seventh write from then on is refused
+as on a full disk, or by a quota that no look at the free space foretells; with ``7 always``, all after it.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ class Share:
 
     def __init__(self, backing: str) -> None:
         self.nodes = {1: os.open(backing, os.O_PATH | os.O_DIRECTORY)}
+        self.order, self.known, self.writes = f"{backing}.refuse", "", 0
 
     def path(self, node: int) -> str:
         return f"/proc/self/fd/{self.nodes[node]}"
@@ -89,6 +93,7 @@ class Share:
             fd, offset, size = struct.unpack_from("<2QI", body)
             return os.pread(fd, size, offset)
         if number == 16:  # WRITE; the kernel sends the offset, also for O_APPEND
+            self.count_a_write()
             fd, offset, size = struct.unpack_from("<2QI", body)
             with open(os.open(f"/proc/self/fd/{fd}", os.O_WRONLY), "wb", buffering=0) as file:
                 return struct.pack("<2I", os.pwrite(file.fileno(), body[40 : 40 + size], offset), 0)
@@ -110,6 +115,19 @@ class Share:
         if number in (2, 36, 42):  # FORGET, INTERRUPT, BATCH_FORGET
             return None
         raise OSError(errno.ENOSYS, "")
+
+    def count_a_write(self) -> None:
+        try:
+            with open(self.order) as file:
+                order = file.read()
+        except FileNotFoundError:
+            order = ""
+        if order != self.known:
+            self.known, self.writes = order, 0
+        self.writes += 1
+        nth, how = (order or "0 once").split()[:2]
+        if self.writes == int(nth) or (how == "always" and self.writes > int(nth)):
+            raise OSError(errno.ENOSPC, "")
 
     def set_attributes(self, node: int, given: tuple[int, ...]) -> None:
         valid, size, mode = given[0], given[3], given[11]

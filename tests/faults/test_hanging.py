@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
-import signal
 import subprocess
 import sys
 import textwrap
 import threading
 import time
-from pathlib import Path
 
 import pytest
 from bluesky import plan_stubs as bps
@@ -24,50 +21,6 @@ from bluesky_export.errors import OutputError, WriterAttachError
 from bluesky_export.live import _answer, _attached, _client, _watch, live_writers
 
 from ..live.conftest import wait_until
-
-ROOT = Path(__file__).parents[2]
-
-
-class Share:
-    """A mounted share, and the process that is its server."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.backing = folder / "share", folder / "backing"
-        for path in (self.folder, self.backing):
-            path.mkdir()
-        command = [sys.executable, "-m", "tests.faults.share", str(self.folder), str(self.backing)]
-        self.server = subprocess.Popen(
-            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        assert self.server.stdout is not None
-        self.ready = self.server.stdout.readline() == "mounted\n"
-
-    def hang(self) -> None:
-        os.kill(self.server.pid, signal.SIGSTOP)
-
-    def go_on(self) -> None:
-        os.kill(self.server.pid, signal.SIGCONT)
-
-    def end(self) -> None:
-        if self.ready:
-            self.go_on()
-            subprocess.run(["umount", "-l", str(self.folder)], check=True)
-        self.server.kill()
-        self.server.communicate()
-
-
-@pytest.fixture
-def share(tmp_path):
-    """A share, mounted by the kernel."""
-    if not os.access("/dev/fuse", os.W_OK):
-        pytest.skip("no file system in a process can be mounted here: needs root and /dev/fuse")
-    share = Share(tmp_path)
-    try:
-        if not share.ready:
-            pytest.skip("no file system in a process can be mounted here: needs root")
-        yield share
-    finally:
-        share.end()
 
 
 @pytest.fixture

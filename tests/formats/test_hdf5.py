@@ -831,29 +831,6 @@ def test_enumerations_are_their_values(tmp_path):
         assert file["start/color"].asstr()[()] == "red"
 
 
-@pytest.mark.parametrize("name", ["hdf5", "nexus"])
-def test_a_full_disk_is_told_as_such(tmp_path, monkeypatch, name):
-    def full(_):
-        raise RuntimeError("Unable to flush file (file write failed: errno = 28, error message = …)")
-
-    monkeypatch.setattr(h5py.File, "flush", full)
-    with pytest.raises(OSError, match="No space left"):
-        replay(name, run_of({"x": [1.0]}), tmp_path)
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("name", ["hdf5", "nexus"])
-def test_hdf5_never_meets_a_full_disk(tmp_path, monkeypatch, name):
-    # It would crash the process: h5py cannot raise where objects are released.
-    usage = shutil.disk_usage(tmp_path)._replace(free=2**20)
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
-    # on a file system that cannot promise space; tests/faults fills one that can
-    monkeypatch.setattr("bluesky_export.formats._h5_room._promise", lambda *_: False)
-    with pytest.raises(OSError, match="No space left"):
-        replay(name, run_of({"x": [1.0]}), tmp_path)
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_columns_of_unequal_length_are_refused(tmp_path):
     run = run_of({"x": [1.0, 2.0], "y": [1.0, 2.0]})
     page = pack_events([doc for kind, doc in run if kind == "event"])

@@ -128,7 +128,7 @@ def test_a_second_export_adds_and_touches_nothing(tmp_path):
     new = after.keys() - before.keys()
     assert new == {f"documents/{uid(2)}.msgpack"}
     assert {k for k in before if before[k] != after[k]} == {"documents_manifest.txt"}
-    with pytest.raises(RunAlreadyInFile, match="holds run 5eed0000 already; add --overwrite"):
+    with pytest.raises(RunAlreadyInFile, match="holds run 5eed000 already; add --overwrite"):
         export("-1", "pack", tmp_path / "p", catalog=catalog)
     assert export("-2:", "pack", tmp_path / "p", catalog=catalog, skip_existing=True).skipped
     assert snapshot(tmp_path / "p") == after

@@ -14,7 +14,7 @@ from ..documents.frames import SelectedFrames
 from ._dx_choice import Part
 from ._h5 import put_attribute
 from ._h5_external import put_external
-from ._h5_room import check_room
+from ._h5_file import check
 
 Notice = Callable[[str], None]
 
@@ -73,6 +73,6 @@ def _put_array(group: h5py.Group, name: str, part: Part, rows: Array) -> None:
     first = 0
     for piece in part.column.pieces(rows):
         frames = piece.reshape(-1, *part.frame)
-        check_room(dataset, frames.nbytes)
+        check(dataset)
         dataset[first : first + len(frames)] = frames
         first += len(frames)

@@ -16,7 +16,6 @@ Rules that readers of the files meet:
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -28,7 +27,7 @@ from ..documents import jsontext
 from ..documents._chunks import Texts
 from ..documents.columns import Packed, pack
 from ._h5_external import Notice, put_external
-from ._h5_room import check_room
+from ._h5_file import check
 
 __all__ = [
     "ATTRIBUTE_BYTES",
@@ -41,7 +40,6 @@ __all__ = [
     "put_text",
     "put_value",
     "safe_name",
-    "system_error",
 ]
 
 ATTRIBUTE_BYTES = 60_000
@@ -50,12 +48,6 @@ ATTRIBUTE_BYTES = 60_000
 _ROWS_AT_ONCE = 50_000
 _TEXT = h5py.string_dtype()
 _UNHOLDABLE = re.compile("[\x00\ud800-\udfff]")
-
-
-def system_error(error: BaseException) -> OSError | None:
-    """Return what the system said, where HDF5 tells it as a RuntimeError: that the disk is full."""
-    found = re.search(r"\berrno = (\d+)", str(error)) if isinstance(error, RuntimeError) else None
-    return OSError(int(found[1]), os.strerror(int(found[1]))) if found else None
 
 
 def needs_json(text: str) -> bool:
@@ -84,14 +76,10 @@ def put_text(
     """Write one text, a list of them, or an object array of them, under a name that is safe."""
     single = isinstance(values, str)
     flat = [values] if single else values.reshape(-1) if isinstance(values, np.ndarray) else values
-    if isinstance(values, Texts):  # a uid for each event: looked at in one
-        unholdable, characters = needs_json(values.joined), len(values.joined)
-    else:
-        unholdable, characters = any(map(needs_json, flat)), sum(map(len, flat))
+    texts = [values.joined] if isinstance(values, Texts) else flat  # a uid for each event: looked at in one
+    unholdable = any(map(needs_json, texts))
     if unholdable and notice is not None:
         notice(f"{what or name}: text with NUL or lone surrogates was written as JSON strings")
-
-    check_room(group, characters * 4 + 32 * len(flat))
 
     def holdable(part: Any) -> Any:
         array = np.empty(len(part), object)
@@ -106,6 +94,7 @@ def put_text(
         dataset = group.create_dataset(name, (len(values),), _TEXT)
         for first in range(0, len(values), _ROWS_AT_ONCE):  # h5py converts all that it is given
             stop = min(first + _ROWS_AT_ONCE, len(values))
+            check(dataset)
             dataset[first:stop] = holdable(values[first:stop])
     if unholdable:
         dataset.attrs["encoding"] = "json"
@@ -142,7 +131,7 @@ def put_column(
         it that says how long each row is.
     """
     safe = safe_name(group, name)
-    check_room(group, getattr(packed.values, "nbytes", 0))
+    check(group)
     if packed.kind in ("text", "mixed") or packed.values.dtype == object:
         dataset = put_text(group, safe, packed.values, notice=notice, what=name)
         if packed.kind == "mixed":
@@ -192,7 +181,6 @@ def put_value(
         elif form.dtype == object:
             dataset = put_text(group, safe, form, notice=notice, what=what)
         else:
-            check_room(group, form.nbytes)
             dataset = group.create_dataset(safe, data=form)
     _name_and_attributes(dataset, name, safe, None, notice)
     return dataset

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import math
 import os
 from collections.abc import Callable, Iterator
 from itertools import product
@@ -16,7 +15,7 @@ import numpy as np
 
 from ..documents._sources import open_hdf5
 from ..documents.external import Block, ExternalColumn
-from ._h5_room import check_room
+from ._h5_file import check
 
 Notice = Callable[[str], None]
 
@@ -165,10 +164,9 @@ def _copy(group: h5py.Group, name: str, external: ExternalColumn) -> h5py.Datase
                 if dataset is not None:
                     _move_all(dataset, external, blocks, plan)
                     return dataset
-    check_room(group, math.prod(external.shape) * np.dtype(external.dtype).itemsize)
     dataset = group.create_dataset(name, external.shape, external.dtype, fillvalue=external.fill_value)
     for first, values in external.pieces():
-        check_room(dataset, values.nbytes)
+        check(dataset)
         dataset[first : first + len(values)] = values
     return dataset
 
@@ -250,7 +248,7 @@ def _rewrite(dataset: h5py.Dataset, external: ExternalColumn, start: int, stop: 
     for first in range(start, stop, step):
         last = min(first + step, stop)
         values = external.read(first, last)
-        check_room(dataset, values.nbytes)
+        check(dataset)
         dataset[first:last] = values
 
 
@@ -283,7 +281,7 @@ def _move(dataset: h5py.Dataset, source: Any, block: Block, plan: _Plan) -> bool
             target = (entry // plan.per_row, entry % plan.per_row, *offset[1:])
         else:
             target = (entry, *offset[1:])
-        check_room(dataset, len(raw))
+        check(dataset)
         dataset.id.write_direct_chunk(target, raw, mask)
     return True
 

@@ -12,12 +12,10 @@ import functools
 import importlib
 from typing import Any
 
-import h5py
 from apstools.callbacks import NXWriter, NXWriterAPS
 
 from ..errors import BadOption
-from ._h5 import system_error
-from ._h5_room import abandon, begin, finish
+from ._h5_file import SafeFile
 from ._nxentry import EntryHooks
 from ._nxplot import PlotHooks
 from ._nxstreams import StreamHooks
@@ -30,22 +28,16 @@ class MendedNXWriter(StreamHooks, PlotHooks, EntryHooks):
 
     def writer(self) -> None:
         """Write the file; it is closed whatever happens."""
-        final, part = self.host.output.path(), self.host.output.part()
+        final = self.host.output.path()
+        safe = SafeFile(self.host.output.part())
         try:
-            with h5py.File(part, "w") as self.root:
-                try:
-                    begin(self.root)
-                    self.write_root(final)
-                    self.root.flush()  # while a failure can still be told from a crash
-                except BaseException as error:
-                    abandon(self.root)
-                    if (cause := system_error(error)) is not None:
-                        raise cause from error
-                    raise
+            self.root = safe.file
+            self.write_root(final)
+            safe.close()
             self.output_nexus_file = final
         finally:
             self.root = None
-            finish(part)
+            safe.abandon()  # nothing, if it is closed
 
     def close(self) -> None:
         """Close the file if it is open."""

@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from ..errors import OutputError, RunAlreadyInFile
-from ..outputs import claim, clean_name, explain, own_version, rename_new, sync
+from ..outputs import claim, clean_name, explain, own_version, rename_new, second_name, sync
 from ._spec_file import fcntl
 
 DRIVER = "bluesky-msgpack-catalog"
@@ -66,6 +66,8 @@ class PackFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._made: list[Path] = []
+        self._kept: list[Path] = []
+        """Second names of files that were replaced: on a full disk they can be put back, not rewritten."""
 
     def __repr__(self) -> str:
         return f"<pack {self.path}>"
@@ -189,6 +191,8 @@ class PackFolder:
                 if isinstance(error, OSError) and not isinstance(error, OutputError):
                     raise explain(error, final, "finish") from error
                 raise
+            finally:
+                self._drop_kept()
             self._made.clear()
             return files
 
@@ -246,12 +250,22 @@ class PackFolder:
         try:
             part.write_text(text, encoding="utf-8")
             sync(part)
-            before = path.read_bytes() if path.exists() else None
+            if not path.exists():
+                undo.append(path.unlink)
+            elif (kept := second_name(path)) is not None:
+                self._kept.append(kept)
+                undo.append(partial(os.replace, kept, path))
+            else:
+                undo.append(partial(_put_back, path, path.read_bytes()))
             os.replace(part, path)
         except BaseException:
             part.unlink(missing_ok=True)
             raise
-        undo.append(path.unlink if before is None else partial(_put_back, path, before))
+
+    def _drop_kept(self) -> None:
+        while self._kept:
+            with contextlib.suppress(OSError):  # one name too many harms nobody
+                self._kept.pop().unlink(missing_ok=True)
 
 
 def _is_ours(name: str) -> bool:
@@ -261,9 +275,14 @@ def _is_ours(name: str) -> bool:
 
 
 def _put_back(path: Path, content: bytes) -> None:
+    """Write a file again, on a file system where it could not be kept under another name."""
     part = claim(path)
-    part.write_bytes(content)
-    os.replace(part, path)
+    try:
+        part.write_bytes(content)
+        os.replace(part, path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
 
 
 def _loaded(file: Path) -> Any:

@@ -30,8 +30,8 @@ from ..documents.external import ExternalColumn
 from ..documents.pages import Document
 from ..outputs import Output, own_version, stamp
 from ._fidelity import HDF5_RULES, converted, fidelity
-from ._h5 import put_attribute, put_external, put_mapping, put_text, safe_name, system_error
-from ._h5_room import abandon, begin, finish
+from ._h5 import put_attribute, put_external, put_mapping, put_text, safe_name
+from ._h5_file import SafeFile
 from ._h5_stream import StreamGroup, put_stream
 from ._keeping import KeepingWriter
 
@@ -58,7 +58,7 @@ class HDF5Writer(KeepingWriter):
     def __init__(self, output: Output, **common: Any) -> None:
         super().__init__(output, **common)
         self._path: Path | None = None
-        self._file: h5py.File | None = None
+        self._safe: SafeFile | None = None
         self._exchanged: set[tuple[str, str]] = set()
         """Stream and field of what a layout built on this one has written already."""
 
@@ -73,27 +73,19 @@ class HDF5Writer(KeepingWriter):
 
     def finish(self) -> None:
         """Write the file."""
+        assert self._path is not None
+        self._safe = SafeFile(self._path, track_order=True)
         try:
-            self._file = h5py.File(self._path, "w", track_order=True)
-            begin(self._file)
-            self._put(self._file)
-            self._file.flush()  # while a failure can still be told from a crash
-        except BaseException as error:
-            if self._file is not None:
-                abandon(self._file)
-            if (cause := system_error(error)) is not None:
-                raise cause from error
-            raise
+            self._put(self._safe.file)
+            self._safe.close()
         finally:
             self.release()
 
     def release(self) -> None:
-        """Close the file."""
-        file, self._file = self._file, None
-        if file:
-            file.close()
-        if self._path is not None:
-            finish(self._path)
+        """Close the file if it is open still; it is to be thrown away then."""
+        if self._safe is not None:
+            self._safe.abandon()
+            self._safe = None
 
     def _put(self, file: h5py.Group) -> None:
         """Write the whole layout into a file, or into a group of one."""

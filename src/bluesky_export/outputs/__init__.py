@@ -1,7 +1,7 @@
 """Where files go: names from templates, temporary → final, checks before writing."""
 
 from ._address import Address, keep_key, remember_key
-from ._files import Output, check_folder, claim, explain, rename_new, sync
+from ._files import Output, check_folder, claim, explain, rename_new, second_name, sync
 from ._held import HeldOutput, adopt, sweep
 from ._names import Target, clean_name, clock, default_template, full_path, stamp
 from ._version import own_version
@@ -23,6 +23,7 @@ __all__ = [
     "own_version",
     "remember_key",
     "rename_new",
+    "second_name",
     "stamp",
     "sweep",
     "sync",

@@ -215,7 +215,7 @@ class Output:
                 if self.target.if_exists != "overwrite":
                     rename_new(part, final)
                 elif os.path.lexists(final):
-                    if len(self._parts) > 1 and (old := _second_name(final)) is not None:
+                    if len(self._parts) > 1 and (old := second_name(final)) is not None:
                         kept.append(old)
                         undo.append(partial(os.replace, old, final))
                     os.replace(part, final)
@@ -286,7 +286,7 @@ def claim(final: Path, mark: str = "") -> Path:
     raise OutputError(f"{final.parent} is full of files {final.name}.….part; remove those")
 
 
-def _second_name(final: Path) -> Path | None:
+def second_name(final: Path) -> Path | None:
     """Give a file another name, by which it can be put back; None where there are no hard links."""
     old = final.with_name(f"{final.name}.{os.getpid()}.old")
     try:

@@ -1,0 +1,39 @@
+"""A share that refuses each write in turn, once or from then on: earlier files stay, nothing is half."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from ..sampling import drawn
+from . import PLAIN
+from .conftest import ROOT
+
+
+def refuse(share, name, step):
+    order = share.backing.with_name(f"{share.backing.name}.refuse")
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.faults.refusing", str(share.folder), str(order), name, str(step)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    lines = done.stdout.splitlines()
+    assert done.returncode == 0, (done.returncode, lines[-3:], done.stderr[-3000:])
+    assert [line.split()[0] for line in lines if "came through" in line] == ["once", "always"]
+    assert sum("refused" in line for line in lines) > 1
+
+
+@pytest.mark.parametrize("name", drawn("refused writes", PLAIN, 2))
+def test_some_writes(share, name):
+    refuse(share, name, 5)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", PLAIN)
+@pytest.mark.timeout(3600)
+def test_every_write(share, name):
+    refuse(share, name, 1)
