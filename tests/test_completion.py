@@ -107,6 +107,44 @@ def test_options_of_a_format(shell):
     assert "missing=" in found
 
 
+def test_streams_and_fields_of_the_newest_run(shell, catalog):
+    (newest,) = catalog.newest(1)
+    (primary, *_) = [doc for doc in newest.descriptors() if doc["name"] == "primary"]
+    assert "primary" in tab(shell, "%export -1 csv --stream ")
+    fields = tab(shell, "%export -1 csv --fields ")
+    assert set(primary["data_keys"]) <= set(fields)
+    first, *others = fields
+    assert set(tab(shell, f"%export -1 csv --fields {first},")) == {f"{first},{one}" for one in others}
+
+
+def test_where_nothing_fits_nothing_is_offered(shell):
+    """No keyword of Python's, and none of its magics."""
+    for line in ("%export -1 csv --name ", "%runs --since i", "%runs unlikel"):
+        assert set(tab(shell, line)) <= {line.rpartition(" ")[2]}
+    with provisionalcompleter():
+        line = "%runs unlikel"
+        assert [one.text for one in shell.ip.Completer.completions(line, len(line))] == ["unlikel"]
+
+
+def test_a_library_that_takes_long_to_import_keeps_nobody_waiting(monkeypatch):
+    may_answer = threading.Event()
+    options = formats.options
+
+    def slowly(name):
+        assert may_answer.wait(60)
+        return options(name)
+
+    monkeypatch.setattr(formats, "options", slowly)
+    completer = Completer(dict)
+    where = place("%export -1 spec --option ")
+    assert completer.candidates(where) == []
+    may_answer.set()
+    deadline = time.monotonic() + 60
+    while not completer.candidates(where):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 def test_paths(shell, tmp_path):
     (tmp_path / "user data").mkdir()
     (tmp_path / "july.dat").touch()

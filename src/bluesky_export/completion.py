@@ -1,8 +1,8 @@
 """What can come next on the line of a magic: formats, options, their values, runs, paths.
 
-Everything but the runs and the paths is known from the registry and the parsers. Those two ask a catalog
-and a file system, which may be slow: they are asked on a thread, and what is not there in time is left
-out and ready for the next TAB.
+Everything but the runs, the paths and a format's options is known from the registry and the parsers. Those
+ask a catalog, a file system, or a library that has to be imported, which may be slow: they are asked on a
+thread, and what is not there in time is left out and ready for the next TAB.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from . import formats
@@ -195,7 +196,9 @@ class Completer:
             for key in dict.fromkeys(key for run in self._recent() for key in run.start):
                 yield Candidate(f"{key}=")
         elif name == "option":
-            yield from _options(where)
+            yield from self._options(where)
+        elif name in ("stream", "fields"):
+            yield from self._streams(where.word, fields=name == "fields")
         elif name == "columns":
             from .listing import COLUMNS
 
@@ -217,14 +220,36 @@ class Completer:
     # -- what may be slow ------------------------------------------------------------------------
 
     def _recent(self) -> list[Any]:
+        found: list[Any] = self._of_catalog("recent", lambda variables: _newest(variables, RECENT)) or []
+        return found
+
+    def _streams(self, word: str, *, fields: bool) -> Iterator[Candidate]:
+        """Yield what the newest run has; another one may have other streams and fields."""
+        head = word.rpartition(",")[0]
+        for name, keys in (self._of_catalog("streams", _streams) or {}).items():
+            for one in keys if fields else [name]:
+                if one not in head.split(","):
+                    note = f"in {name}" if fields else f"{len(keys)} fields"
+                    yield Candidate(f"{head},{one}" if head else one, note)
+
+    def _of_catalog(self, what: str, ask: Callable[[Mapping[str, Any]], Any]) -> Any:
         variables = self._variables()
         from .session import CATALOG_NAMES, settings
 
         key = settings().catalog or next((id(variables[n]) for n in CATALOG_NAMES if n in variables), None)
-        if key is None:
-            return []
-        found: list[Any] = self._soon(("recent", key), lambda: _newest(variables)) or []
-        return found
+        return None if key is None else self._soon((what, key), lambda: ask(variables))
+
+    def _options(self, where: Place) -> Iterator[Candidate]:
+        typed = next((word for word in where.words if all(map(formats.is_format, word.split(",")))), "")
+        for name in filter(None, typed.split(",")):
+            found = self._soon(("options", name), partial(formats.options, name)) or {}
+            for option in found.values():
+                key, equals, _ = where.word.partition("=")
+                if not equals:
+                    yield Candidate(f"{option.name}=", option.help)
+                elif key == option.name:
+                    for value in option.choices:
+                        yield Candidate(f"{key}={value}")
 
     def _paths(self, word: str) -> Iterator[Candidate]:
         quote = word[:1] if word[:1] in "\"'" and word else ""
@@ -269,17 +294,27 @@ class Soon:
         done.set()
 
 
-def _newest(variables: Mapping[str, Any]) -> list[Any]:
+def _streams(variables: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return the streams of the newest run, and their fields."""
+    found: dict[str, list[str]] = {}
+    for run in _newest(variables, 1):
+        for descriptor in run.descriptors():
+            fields = found.setdefault(str(descriptor.get("name", "primary")), [])
+            fields += [key for key in descriptor["data_keys"] if key not in fields]
+    return found
+
+
+def _newest(variables: Mapping[str, Any], number: int) -> list[Any]:
     from .catalogs import wrap_catalog
     from .session import CATALOG_NAMES, find_catalog, settings
 
     if settings().catalog:
-        return list(find_catalog(None, variables).newest(RECENT))
+        return list(find_catalog(None, variables).newest(number))
     for name in CATALOG_NAMES:
         # A catalog object of its own: the verbs' one is not for two threads.
         own = wrap_catalog(variables[name]) if name in variables else None
         if own is not None:
-            return list(own.newest(RECENT))
+            return list(own.newest(number))
     return []
 
 
@@ -330,18 +365,6 @@ def _profiles() -> Iterator[Candidate]:
 
         for name in sorted(list_profiles()):
             yield Candidate(name, "Tiled profile")
-
-
-def _options(where: Place) -> Iterator[Candidate]:
-    typed = next((word for word in where.words if all(map(formats.is_format, word.split(",")))), "")
-    for name in filter(None, typed.split(",")):
-        for option in formats.options(name).values():
-            key, equals, _ = where.word.partition("=")
-            if not equals:
-                yield Candidate(f"{option.name}=", option.help)
-            elif key == option.name:
-                for value in option.choices:
-                    yield Candidate(f"{key}={value}")
 
 
 def _plain_words(words: Sequence[str], flags: Mapping[str, argparse.Action]) -> list[str]:

@@ -178,11 +178,13 @@ def _matcher(shell: Any) -> Any:
         known = len(where.word) - len(context.token)
         if not where.word.endswith(context.token):
             return {"completions": []}
+        found = [
+            SimpleCompletion(one.text[known:], type=one.note or "value")
+            for one in made[0].candidates(where)
+        ]
+        # Where nothing fits, the word itself does: without a completion IPython would offer Python's words.
         return {
-            "completions": [
-                SimpleCompletion(one.text[known:], type=one.note or "value")
-                for one in made[0].candidates(where)
-            ],
+            "completions": found or [SimpleCompletion(context.token)],
             "suppress": True,
             "ordered": True,
         }
