@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import os
 from contextlib import suppress
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -53,11 +54,11 @@ class SafeFile:
         self._kept: list[tuple[int, bytes]] = []
         self._room = KEPT_IN_ALL
         self.error: BaseException | None = None
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o666)
+        self._raw = FileIO(path, "w+")
         try:
             self.file = h5py.File(self, "w", **options)
         except BaseException:
-            os.close(self._descriptor)
+            self._raw.close()
             raise
         self._number: int | None = self.file.id.id
         _open[self.file.id.id] = self
@@ -89,7 +90,8 @@ class SafeFile:
         self._at = end
         done = 0
         try:
-            while done < len(view) and (got := os.preadv(self._descriptor, [view[done:]], begin + done)):
+            self._raw.seek(begin)
+            while done < len(view) and (got := self._raw.readinto(view[done:])):
                 done += got
         except BaseException as error:
             self.error = self.error or error
@@ -109,8 +111,9 @@ class SafeFile:
         done = 0
         if self.error is None:
             try:
+                self._raw.seek(begin)
                 while done < len(view):
-                    done += os.pwrite(self._descriptor, view[done:], begin + done)
+                    done += self._raw.write(view[done:])
             except BaseException as error:
                 self.error = error
         if self.error is not None and len(view) <= min(KEPT, self._room):
@@ -123,7 +126,7 @@ class SafeFile:
         self._end = size
         if self.error is None:
             try:
-                os.ftruncate(self._descriptor, size)
+                self._raw.truncate(size)
             except BaseException as error:
                 self.error = error
         return size
@@ -161,7 +164,7 @@ class SafeFile:
         finally:
             self._kept.clear()
             try:
-                os.close(self._descriptor)
+                self._raw.close()
             except OSError as error:
                 self.error = self.error or error
 
