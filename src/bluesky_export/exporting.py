@@ -10,6 +10,7 @@ from . import formats as _formats
 from .catalogs._base import Run
 from .errors import UsageError
 from .interrupts import Interrupted, watch
+from .meter import Meter
 from .outputs import Target, check_folder
 from .replay import FormatPlan, Job, logger
 from .results import ExportResult, Failure, counted, interrupted_text
@@ -125,7 +126,8 @@ def export(
             for run in runs:
                 job.plan(run, result)
             return result
-        job.bar = progress(total=_events(runs), unit=" events") if progress else None
+        if progress:
+            job.bar = Meter(progress(total=_events(runs), unit=" events"), target.open)
         try:
             appending = all(one.writer.appends for one in plans)
             if appending and (workers or scheduler):
@@ -160,7 +162,7 @@ def _write_all(job: Job, runs: Sequence[Run], result: ExportResult) -> None:
         for done, run in enumerate(runs):
             job.check()
             if job.bar is not None:
-                job.bar.set_description(f"run {done + 1}/{len(runs)}", refresh=False)
+                job.bar.describe(f"run {done + 1}/{len(runs)}")
             failed = len(result.failed)
             job.write(run, result)
             gone = [one for one in result.failed[failed:] if one.catalog_gone]

@@ -15,6 +15,7 @@ from .documents.pages import page_length
 from .documents.subset import Subset
 from .errors import BlueskyExportError, ExportFailed, NoData, TargetExists
 from .formats import Writer, Written
+from .meter import Meter
 from .outputs import Output, Target, explain
 from .results import ExportResult, Failure, counted
 from .selection import Say, brief
@@ -47,7 +48,7 @@ class Job:
     say: Say
     check: Callable[[], None]
     """Called between two pages; raises where the user has typed Ctrl-C."""
-    bar: Any = None
+    bar: Meter | None = None
     make_output: type[Output] = Output
     told: set[str] = field(default_factory=set)
     """Notices are told once, however many runs and formats they hold for."""
@@ -118,6 +119,9 @@ class Job:
     def done(self, run: Run, written: Written, output: Output, result: ExportResult) -> None:
         """Record what a writer has finished."""
         result.written.append(written)
+        appended = any(one.writer.appends for one in self.plans if one.name == written.format)
+        if self.bar is not None and not appended:  # such a file holds more than this run
+            self.bar.finished(written.files)
         self.tell(run, written)
         for path in output.left:
             self.skip(path, result)
