@@ -13,6 +13,10 @@ import pexpect
 import pyte
 import pytest
 
+from bluesky_export import formats, options
+from bluesky_export.options import export_parser, format_help
+from bluesky_export.tables import folded
+
 EXAMPLES = Path(__file__).parents[1] / "startup_examples"
 _ESCAPES = re.compile(r"\x1b(\[[0-9;?]*[a-zA-Z]|\][^\x07]*\x07|[()=>][0-9A-Z]?)|\r")
 
@@ -86,6 +90,32 @@ def test_leaving_the_session_finishes_the_files(terminal, tmp_path):
     terminal.leave()
     assert len(list(tmp_path.glob("*.json"))) == 1
     assert not list(tmp_path.glob("*.part"))
+
+
+# -- a help that is wider than the terminal ---------------------------------------------------------
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_help_is_broken_at_words(width, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")  # where argparse looks
+    wide = export_parser().format_help()
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setattr(options, "terminal_width", lambda: width)
+    texts = [export_parser().format_help(), *map(format_help, formats.names())]
+    for text in texts:
+        long = [line for line in text.splitlines() if len(line) > width]
+        assert all(" " not in line.strip() for line in long if "==" not in line), long
+    assert texts[0].split() == wide.split()  # no word is lost, or cut
+    assert "\n\nformats:\n  csv " in texts[0]
+
+
+def test_a_help_keeps_its_lists_and_its_lines():
+    text = "formats:\n  csv   a table for each stream\n\n- one item that is\n  long\n- 2\n  x = 1\n"
+    assert folded(text, 20) == (
+        "formats:\n  csv   a table for\n        each stream\n\n- one item that is\n  long\n- 2\n  x = 1\n"
+    )
+    assert folded("- one item that is long\n  and goes on", 20) == "- one thing that is\n  long and goes on"
+    assert folded(text, 100) == folded(text, None) == text
 
 
 # -- lines of live writers, which come from a thread -----------------------------------------------

@@ -13,6 +13,7 @@ from typing import NoReturn
 from . import formats
 from .errors import UnknownFormat, UsageError
 from .outputs import keep_key
+from .tables import folded, terminal_width
 
 _NEGATIVE = re.compile(r"-\d+(:.*)?")
 _MARK = "\x00"  # stands for the minus of -1 and -5:, which argparse would take for an option
@@ -45,7 +46,8 @@ class _Parser(argparse.ArgumentParser):
 
     def format_help(self) -> str:
         """Fill in what only the help needs: plug-ins are imported for their summaries."""
-        return super().format_help().replace(FORMATS, format_table() + SUITCASES)
+        text = super().format_help().replace(FORMATS, format_table() + SUITCASES)
+        return folded(text, terminal_width())
 
     def error(self, message: str) -> NoReturn:
         message = message.replace(_MARK, "-")
@@ -292,7 +294,7 @@ def format_help(name: str) -> str:
     for option in found.values():
         lines.append(f"  {option.name}={option.default}   {option.help} ({option.expects})")
     rules = inspect.cleandoc(sys.modules[cls.__module__].__doc__ or "")
-    return "\n".join([*lines, "", _plain(rules)])
+    return folded("\n".join([*lines, "", _plain(rules)]), terminal_width())
 
 
 def _plain(text: str) -> str:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import html
 import os
+import re
 import sys
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 _GAP = 2
 _NARROWEST = 6
+_COLUMNS = re.compile(r"\s*\S.*?\S {2,}(?=\S)")
+"""A line of a list: what, two blanks or more, and what of it."""
 
 
 def printable(text: str) -> str:
@@ -23,6 +27,58 @@ def terminal_width() -> int | None:
         return max(os.get_terminal_size(sys.__stdout__.fileno()).columns, 40)  # type: ignore[union-attr]
     except (OSError, ValueError, AttributeError):
         return None
+
+
+def folded(text: str, width: int | None) -> str:
+    """Return text whose long lines are broken at words: for a help that is wider than the terminal.
+
+    A sentence that goes over several lines is filled anew; the second column of a list stays one.
+
+    Examples
+    --------
+    >>> print(folded("  csv   a table for each stream", 20))
+      csv   a table for
+            each stream
+    """
+    if width is None:
+        return text
+    found: list[str] = []
+    item: list[str] = []
+    for line in [*text.split("\n"), ""]:
+        if item and not _goes_on(item, line):
+            found += _filled(item, width)
+            item = []
+        item.append(line)
+    return "\n".join(found)
+
+
+def _goes_on(item: list[str], line: str) -> bool:
+    """Say whether a line belongs to the sentence that an item of a list, or a paragraph, has begun."""
+    words = line.lstrip()
+    if not words or not item[0] or words.startswith(("- ", "==")):
+        return False
+    columns = _COLUMNS.match(item[0]) or _COLUMNS.match(line)
+    return not columns and _hanging(item[0]) == _lead(line)
+
+
+def _filled(item: list[str], width: int) -> list[str]:
+    if max(map(len, item)) <= width or item[0].lstrip().startswith("=="):
+        return item
+    columns = _COLUMNS.match(item[0])
+    hanging = len(columns[0]) if columns and len(columns[0]) < width // 2 else _hanging(item[0])
+    whole = " ".join([item[0], *(line.strip() for line in item[1:])])
+    return textwrap.wrap(
+        whole, width, subsequent_indent=" " * hanging, break_long_words=False, break_on_hyphens=False
+    )
+
+
+def _lead(line: str) -> int:
+    return len(line) - len(line.lstrip())
+
+
+def _hanging(line: str) -> int:
+    """Return where the second line of an item begins."""
+    return _lead(line) + 2 * line.lstrip().startswith("- ")
 
 
 def text_table(
