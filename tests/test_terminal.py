@@ -114,7 +114,7 @@ def test_a_help_keeps_its_lists_and_its_lines():
     assert folded(text, 20) == (
         "formats:\n  csv   a table for\n        each stream\n\n- one item that is\n  long\n- 2\n  x = 1\n"
     )
-    assert folded("- one item that is long\n  and goes on", 20) == "- one thing that is\n  long and goes on"
+    assert folded("- one item that is long\n  and goes on", 20) == "- one item that is\n  long and goes on"
     assert folded(text, 100) == folded(text, None) == text
 
 
