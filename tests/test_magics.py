@@ -282,6 +282,8 @@ BAD = {
     "%export 1-2 csv one.csv": "give a folder",
     "%export -1 csv,json one.csv": "give a folder",
     "%export -1 csv --nope": "UsageError: unrecognized arguments: --nope; see %export --help",
+    "%export -1 csv --overwrit": "--overwrit; did you mean --overwrite? see %export --help",
+    "%runs --colums scan_id": "did you mean --columns? see %runs --help",
     "%export -1 csv --option nope=1": "BadOption: format csv has no option 'nope'; its options: timesta",
     "%export -1 csv --option timestamps=maybe": "BadOption: option timestamps=maybe: expected bool",
     "%export -1 csv --images maybe": "UsageError",
@@ -324,12 +326,6 @@ def test_bad_input_gets_one_line_and_touches_nothing(measured, tmp_path, cell):
 
 
 def test_an_ambiguous_uid(measured):
-    measured.run(
-        "for n in range(40): _ = RE(bp.count([det1]), uid=f'abcde{n:03d}-0000', force=True)"
-        if False
-        else "pass"
-    )
-
     for tail in ("0001", "0002"):
         for name, doc in run_of({"x": [1.0]}, uid=f"abcdef01-{tail}", start={"scan_id": 900}):
             measured.ns["db"].insert(name, doc)

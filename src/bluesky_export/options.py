@@ -51,6 +51,13 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         message = message.replace(_MARK, "-")
+        wrong = re.match(r"unrecognized arguments: (--[\w-]+)", message)
+        if wrong:
+            import difflib  # not for those who make no mistake
+
+            near = difflib.get_close_matches(wrong[1], list(self._option_string_actions), 1, 0.75)
+            if near:
+                raise UsageError(f"{message}; did you mean {near[0]}? see {self.prog} --help")
         raise UsageError(f"{message}; see {self.prog} --help")
 
     def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
