@@ -5,6 +5,7 @@ All kinds of run: ``pytest -m long tests/formats/test_tiled.py``; every run of t
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 import math
@@ -31,7 +32,7 @@ from bluesky_export.errors import (
     NotFaithful,
     OutputError,
 )
-from bluesky_export.formats import Written, _tiled_upload, writer_class
+from bluesky_export.formats import Written, _tiled_files, _tiled_upload, writer_class
 from bluesky_export.formats._spool import Spool
 from bluesky_export.formats._tiled_compare import compare
 from bluesky_export.formats._tiled_upload import MARK
@@ -294,6 +295,46 @@ def test_another_run_under_the_uid_is_refused_and_left(server):
     with pytest.raises(OutputError, match="another run under the uid"):
         kit.replay(writer_class("tiled"), other, target)
     assert node(server, first[0][1]["uid"]).metadata["start"]["sample"] == "one"
+
+
+def elsewhere(name: str, doc: Any) -> None:
+    if name == "resource":
+        doc["resource_path"] += "x"
+    elif name == "stream_resource":
+        doc["uri"] = doc["uri"].replace("file://localhost/", "file://localhost/elsewhere/")
+
+
+@pytest.mark.parametrize("kind", ["npy-sequence", "stream-hdf5"])
+def test_a_run_whose_detector_files_are_others_is_not_called_the_same_without_a_word(
+    server, kind, tmp_path, monkeypatch
+):
+    documents, root_map = made(kind, tmp_path)
+    send(server, documents, root_map=root_map)
+    again = send(server, documents, root_map=root_map)
+    assert again.unchanged
+    assert not any("other detector files" in one for one in again.notices)
+    (field,) = {key for name, doc in documents if name == "descriptor" for key in external_keys(doc)}
+    other = copy.deepcopy(documents)
+    for name, doc in other:
+        elsewhere(name, doc)
+    assert other != documents
+    written = send(server, other, root_map=root_map)
+    assert written.unchanged
+    (said,) = [one for one in written.notices if "other detector files" in one]
+    assert f"primary.{field} (['file://" in said
+    for name, doc in other:  # as a facility's own writer may store it, with a table of its own
+        if name == "resource":
+            doc["spec"] = "OF_ANOTHER_WRITER"
+        elif name == "stream_resource":
+            doc["mimetype"] = "application/x-of-another-writer"
+    (said,) = [one for one in send(server, other, root_map=root_map).notices if "were not compared" in one]
+    assert said.endswith(f": primary.{field}")
+    monkeypatch.setattr(_tiled_files, "_consolidators", lambda spool: [][0])
+    assert said in send(server, documents, root_map=root_map).notices
+
+
+def external_keys(descriptor: Any) -> list[str]:
+    return [key for key, known in descriptor["data_keys"].items() if "external" in known]
 
 
 def test_a_run_of_another_writer_is_compared_too(server):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..documents.pages import Pair, paginate
 from ..errors import NoData
@@ -18,6 +18,9 @@ from ._plain import plain
 from ._tiled_descriptors import descriptors_of
 from ._tiled_http import Server
 from ._tiled_nodes import RUN, STREAM, Node, children, spec_version
+
+if TYPE_CHECKING:
+    from ._tiled_streams import Stream
 
 _LARGEST = 2**53 - 1  # what bluesky-tiled-plugins cuts integers of metadata to
 _MADE_UP = (
@@ -68,8 +71,6 @@ class TiledRun(Run):
         if not self._by_table:
             yield from paginate(self._served(), page_size)
             return
-        from ._tiled_streams import Stream
-
         self._look_for_cut_numbers(self.start, "start")
         yield "start", self.start
         described = self._described()
@@ -78,16 +79,19 @@ class TiledRun(Run):
                 # Not in data_keys: a limit of 1.8e308 is EPICS's way to say that there is none.
                 self._look_for_cut_numbers(known.get("data"), f"configuration of {device}")
             yield "descriptor", doc
-        for node in self._stream_nodes():
-            parts = children(self._server, node, data_sources=True)
-            stream = Stream(self._server, parts, described[node["id"]], self._note)
+        for stream in self._opened(described):
             yield from stream.assets()
             yield from stream.pages(page_size)
-            self._check_count(stream.name, stream.rows, external=_all_external(described[node["id"]]))
+            self._check_count(stream.name, stream.rows, external=_all_external(described[stream.name]))
         for name in self._recorded.keys() - described.keys():
             self._check_count(name, 0, external=False)
         if self.stop is not None:
             yield "stop", self.stop
+
+    def assets(self) -> Iterator[Pair]:
+        """Yield stream resources and stream datums, without reading events."""
+        for stream in self._opened(self._described()):
+            yield from stream.assets()
 
     def counts(self) -> dict[str, int]:
         """Return the number of events of each stream: the stop document's, else the tables'."""
@@ -135,6 +139,13 @@ class TiledRun(Run):
 
     def _described(self) -> dict[str, list[dict[str, Any]]]:
         return {node["id"]: descriptors_of(node, self.uid) for node in self._stream_nodes()}
+
+    def _opened(self, described: Mapping[str, list[dict[str, Any]]]) -> Iterator[Stream]:
+        from ._tiled_streams import Stream
+
+        for node in self._stream_nodes():
+            parts = children(self._server, node, data_sources=True)
+            yield Stream(self._server, parts, described[node["id"]], self._note)
 
     def _rows(self, stream: Node) -> int:
         from ._tiled_streams import table_nodes

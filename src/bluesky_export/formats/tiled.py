@@ -19,7 +19,8 @@ were filled in.
   ``cut=true`` stored, and each cut number told. In the limits of data keys, where EPICS has such
   numbers for "none", they are told alone.
 - Detector files stay where they are: Tiled refers to them, and its server has to be able to read them
-  there. Their values are not compared.
+  there. Their values are not compared; where a run that is there already refers to other files, that is
+  said.
 - An unfinished run is stored as far as it went. When it has its end later, it is another run to Tiled.
 """
 
