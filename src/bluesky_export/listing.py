@@ -156,7 +156,11 @@ class RunTable:
         printer.text(self._text(styles))
 
     def _text(self, styles: Mapping[str, str] | None = None) -> str:
-        return text_table(self.columns, self.rows, terminal_width(), _KEEP, _EXPENDABLE, styles=styles)
+        return text_table(
+            *(self.columns, self.rows, terminal_width(), _KEEP, _EXPENDABLE),
+            styles=styles,
+            hint="; --columns chooses",
+        )
 
     def _repr_html_(self) -> str:
         return html_table(self.columns, self.rows)

@@ -89,6 +89,7 @@ def text_table(
     expendable: Sequence[str] = (),
     paths: Sequence[str] = (),
     styles: Mapping[str, str] | None = None,
+    hint: str = "",
 ) -> str:
     """Return a table as text.
 
@@ -109,6 +110,8 @@ def text_table(
     styles : Mapping of str to str, optional
         Text of a cell -> its style in rich's words (``"bold red"``), for a terminal with colours; the
         titles become bold. Left out: plain text.
+    hint : str
+        What that last line has in the end: what to type.
     """
     from rich.cells import cell_len
 
@@ -133,7 +136,7 @@ def text_table(
         lines.append((" " * _GAP).join(fitted).rstrip())
     lines.insert(1, "-" * _total(widths))
     if left_out:
-        lines.append(f"(too narrow for {', '.join(left_out)}; --columns chooses)")
+        lines.append(f"(too narrow for {', '.join(left_out)}{hint})")
     return "\n".join(lines)
 
 

@@ -17,7 +17,7 @@ from bluesky import plans as bp
 from ophyd.sim import det1
 
 from bluesky_export.attach import attach_writer, detach_writer, status
-from bluesky_export.live import live_writers
+from bluesky_export.live import _status, live_writers
 from bluesky_export.live._engine import _engines
 from bluesky_export.live._handoff import Handoff, own
 from bluesky_export.live._leaving import leave_hook
@@ -244,6 +244,19 @@ def test_status_table():
     assert "no writer is attached" in StatusTable([])._repr_html_()
 
 
+@pytest.mark.parametrize(
+    ("width", "note"), [(55, "(too narrow for last file, written by)"), (100, None), (None, None)]
+)
+def test_the_status_table_fits_the_terminal(monkeypatch, width, note):
+    monkeypatch.setattr(_status, "terminal_width", lambda: width)
+    row = StatusRow("nexus", "/data/user/july/", "ready", 3, 1200, 0, Path("/data/long.h5"), "process 4711")
+    lines = str(StatusTable([row])).splitlines()
+    assert all(len(line) <= (width or 200) for line in lines), lines
+    assert "1200" in lines[2]
+    assert ("process 4711" in lines[2]) == (note is None)
+    assert lines[3:] == ([] if note is None else [note])
+
+
 def test_status_without_arguments(engine, tmp_path, said):
     assert len(attach_writer(RE=engine)) == 0
     attach_writer(LinesWriter, tmp_path, RE=engine, say=said)
@@ -391,7 +404,7 @@ def test_leaving_does_not_wait_for_ever(tmp_path):
 def test_a_forked_child_leaves_all_to_its_parent(tmp_path):
     code = """
     import os, warnings
-    from bluesky_export.live import live_writers
+    from bluesky_export.live import _status, live_writers
     warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 warns of forks beside threads
     RE(bp.count([det1], 3))
     child = os.fork()

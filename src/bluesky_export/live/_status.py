@@ -17,6 +17,7 @@ _HEADINGS = (
     *("waiting", "last file", "written by", "last error"),
 )
 _KEEP = ("writer", "state", "runs", "events", "waiting")
+_EXPENDABLE = ("last file", "written by")
 _STYLES = {
     "ready": "green",
     "writing": "bold cyan",
@@ -143,6 +144,7 @@ class StatusTable(Sequence[StatusRow]):
             [row.cells()[:-1] for row in self.rows],
             terminal_width(),
             _KEEP,
+            _EXPENDABLE,
             paths=("target", "last file"),
             styles=styles,
         )
