@@ -13,8 +13,11 @@ import threading
 import pexpect
 import pytest
 
+from bluesky_export import export
+
 from .corpus import simulated_runs
 from .fixtures_databroker import mongo_catalog, mongo_server
+from .memory_catalog import MemoryCatalog
 from .replaying import run_of
 from .shell import new_shell
 
@@ -610,3 +613,13 @@ def test_what_is_no_line_says_how_to_see_it(shell):
     shell.run("RE(bp.count([]))")
     assert shell.fails("%runs --plot").startswith("NoData: run 2 ")
     assert "--plot shows one run, not 2" in shell.fails("%runs -2: --plot")
+
+
+def test_the_functions_are_quiet_and_log(tmp_path, caplog, capfd):
+    catalog = MemoryCatalog([simulated_runs()["sim-scan"]])
+    export(-1, "json", f"{tmp_path}/", catalog=catalog, name="one")
+    assert capfd.readouterr() == ("", "")
+    with caplog.at_level("INFO", "bluesky_export"):
+        export(-1, "json", f"{tmp_path}/", catalog=catalog, name="two")
+    assert [(one.name, one.levelname) for one in caplog.records] == [("bluesky_export", "INFO")]
+    assert caplog.records[0].getMessage().startswith(f"wrote {tmp_path}/two.json (json, run ")
