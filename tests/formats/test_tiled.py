@@ -38,7 +38,7 @@ from bluesky_export.formats._tiled_compare import compare
 from bluesky_export.formats._tiled_upload import MARK
 from bluesky_export.formats._tiled_values import Comparison, Differs
 from bluesky_export.live import live_writers
-from bluesky_export.outputs import Address, Target, keep_key
+from bluesky_export.outputs import Address, Output, Target, keep_key
 from bluesky_export.session import BlueskyExport, set_settings
 from bluesky_export.testing import RUNS, kit
 
@@ -331,6 +331,37 @@ def test_a_run_whose_detector_files_are_others_is_not_called_the_same_without_a_
     assert said.endswith(f": primary.{field}")
     monkeypatch.setattr(_tiled_files, "_consolidators", lambda spool: [][0])
     assert said in send(server, documents, root_map=root_map).notices
+
+
+def test_frames_that_tiled_would_take_for_others_are_told(tmp_path):
+    """Two streams share the detector's files: Tiled counts the frames of each from the first one on."""
+    documents = copy.deepcopy(made("npy-sequence", tmp_path)[0])
+    assert "other frames" not in replayed_notices(documents)
+    for name, doc in documents:
+        if name == "datum":
+            doc["datum_kwargs"]["index"] += 2
+    notices = replayed_notices(documents)
+    (field,) = {key for name, doc in documents if name == "descriptor" for key in external_keys(doc)}
+    assert f"primary.{field}: its frames begin with number 3 of the detector's files" in notices
+    assert "it may show other frames" in notices
+    documents, _ = made("stream-hdf5", tmp_path)
+    assert "other frames" not in replayed_notices(documents)
+    documents = copy.deepcopy(documents)
+    for name, doc in documents:
+        if name == "stream_datum":
+            doc["indices"] = {key: value + 1 for key, value in doc["indices"].items()}
+    assert "its frames begin with number 2" in replayed_notices(documents)
+
+
+def replayed_notices(documents: Any) -> str:
+    """Return what the writer says of a run before it sends it."""
+    writer = writer_class("tiled")(Output(Target.at("http://nowhere", "tiled"), documents[0][1], ""))
+    try:
+        for name, doc in paginate(documents, 7):
+            writer(name, doc)
+        return "\n".join(writer.notices)
+    finally:
+        writer.abort()
 
 
 def external_keys(descriptor: Any) -> list[str]:
