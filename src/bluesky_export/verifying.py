@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -108,7 +109,7 @@ def _in_zip(archive: zipfile.ZipFile) -> tuple[list[str], Opener]:
     manifests = [info.filename for info in files if info.filename.rpartition("/")[2] == MANIFEST]
     top = min(manifests, key=len, default=MANIFEST)[: -len(MANIFEST)]
     inside = [(info.filename.removeprefix(top), info) for info in files]
-    twice = [name for number, (name, _) in enumerate(inside) if name in {n for n, _ in inside[:number]}]
+    twice = {name for name, times in Counter(name for name, _ in inside).items() if times > 1}
     by_name = dict(inside)
 
     def opened(name: str) -> IO[bytes]:
