@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -103,3 +104,14 @@ def test_events_with_other_fields_begin_another_page():
     singles = [("event", next(page_to_events(page))) for _, page in documents]
     for given_as in (documents, singles):
         assert [page["seq_num"] for _, page in paginate(given_as, 10)] == [[1, 2], [3], [4, 5]]
+
+
+@pytest.mark.parametrize("join", [join_pages, paginate])
+def test_the_first_events_of_a_stream_are_not_held_back(join):
+    """SPEC's rows wait for the baseline, whose second reading is the last event of a run."""
+    order = [("e", 1), ("d", 1), ("d", 2), ("d", 3), ("e", 2)]
+    pages = [("event_page", a_page(descriptor, first, 1, "a")) for descriptor, first in order]
+    joined = [
+        (doc["descriptor"], doc["seq_num"]) for name, doc in join(pages, 1000) if name == "event_page"
+    ]
+    assert joined == [("e", [1]), ("d", [1, 2, 3]), ("e", [2])]

@@ -466,7 +466,7 @@ def test_the_same_run_is_never_twice_in_a_file(tmp_path):
     run = run_of({"x": [1.0]})
     write(run, path)
     before = path.read_bytes()
-    with pytest.raises(RunAlreadyInFile, match="holds run 5eed0000"):
+    with pytest.raises(RunAlreadyInFile, match="holds run 5eed000 "):
         write(run, path)
     assert path.read_bytes() == before
     write(

@@ -23,9 +23,10 @@ def join_pages(documents: Iterable[Pair], page_size: int) -> Iterator[Pair]:
 
     Pages with other fields, with arrays as columns or with columns of unequal length are passed on
     as they are. The order of the events of a stream is kept; nothing is held back past the stop
-    document.
+    document, and the first events of a stream not past another one's: SPEC's rows wait for the baseline.
     """
     waiting: dict[str, _Joined] = {}
+    begun: set[str] = set()  # descriptors that something was given of
     streams: dict[str, Any] = {}  # by descriptor uid
     for name, doc in documents:
         if name == "descriptor":
@@ -36,6 +37,9 @@ def join_pages(documents: Iterable[Pair], page_size: int) -> Iterator[Pair]:
             descriptor = doc["descriptor"]
             if len(waiting) > (descriptor in waiting):
                 yield from _before(descriptor, waiting, streams)
+                for other in [uid for uid in waiting if uid != descriptor and uid not in begun]:
+                    begun.add(other)
+                    yield from _given(waiting.pop(other))
             joined = waiting.get(descriptor)
             if joined is not None and joined.add(doc, page_size):
                 continue

@@ -141,8 +141,10 @@ def paginate(documents: Iterable[Pair], page_size: int = 1000) -> Iterator[Pair]
 
     ``event`` becomes part of an ``event_page``, ``datum`` a ``datum_page`` of one row; longer
     pages are cut, shorter neighbours of one descriptor joined. The order of the events within a
-    stream is kept, and no page is held back past the stop document.
+    stream is kept. No page is held back past the stop document, and the first events of a stream not
+    past those of another one: SPEC's rows wait for the baseline.
     """
+    begun: set[str] = set()  # descriptors that something was given of
     waiting: dict[str, list[Document]] = {}
     alone: dict[str, Document] = {}  # a short page that nothing has followed yet
     streams: dict[str, str] = {}  # by descriptor uid
@@ -165,12 +167,12 @@ def paginate(documents: Iterable[Pair], page_size: int = 1000) -> Iterator[Pair]
             waiting.setdefault(event["descriptor"], []).append(event)
 
     def flush_before(descriptor: str) -> Iterator[Pair]:
-        """Flush what an earlier descriptor of the same stream left waiting."""
+        """Flush what earlier descriptors of the stream left waiting, and other streams' first events."""
         stream = streams.get(descriptor)
-        for other in [
-            uid for uid in {**waiting, **alone} if uid != descriptor and streams.get(uid) == stream
-        ]:
-            yield from flush(other)
+        for other in [uid for uid in {**waiting, **alone} if uid != descriptor]:
+            if other not in begun or streams.get(other) == stream:
+                begun.add(other)
+                yield from flush(other)
 
     for name, doc in documents:
         if name in ("event", "event_page"):
