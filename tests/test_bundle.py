@@ -185,6 +185,8 @@ def test_runs_that_fail_are_not_in_it_and_are_told(tmp_path):
     assert not result
     assert len(result.failed) == 1
     assert verify(tmp_path / "b")
+    readme = (tmp_path / "b" / "README.txt").read_text()
+    assert f"NOT IN HERE, since they could not be written:\n    run 7 {UID.format(9)[:7]} (csv)\n" in readme
     with pytest.raises(NoData):
         export_bundle("zip", "-1", "csv", tmp_path / "none.zip", catalog=catalog)
     assert [path.name for path in tmp_path.iterdir()] == ["b"]

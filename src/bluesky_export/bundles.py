@@ -23,7 +23,7 @@ import shutil
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -99,8 +99,19 @@ class Bundle:
         except OSError as error:
             raise explain(error, path) from error
 
-    def finish(self, written: list[Written], starts: dict[str, Any]) -> Path:
+    def finish(
+        self, written: list[Written], starts: dict[str, Any], absent: Sequence[tuple[str, str]] = ()
+    ) -> Path:
         """Describe the files, sum them, and give the bundle its name.
+
+        Parameters
+        ----------
+        written : list of Written
+            What is in it.
+        starts : dict
+            The start document of each run, by uid.
+        absent : sequence of (str, str)
+            What was asked for and could not be written: the run, as messages call it, and the format.
 
         Returns
         -------
@@ -110,7 +121,7 @@ class Bundle:
         try:
             rows = list(self._rows(written, starts))
             (self._root / INDEX).write_text(_table(rows), encoding="utf-8", newline="")
-            (self._root / README).write_text(self._readme(written, rows), encoding="utf-8")
+            (self._root / README).write_text(self._readme(written, rows, absent), encoding="utf-8")
             sums = {name: _sum_of(self._root / name) for name in sorted(_names(self._root))}
             manifest = {
                 "format": "bluesky-export bundle",
@@ -174,12 +185,15 @@ class Bundle:
                     "; ".join(one.notices),
                 ]
 
-    def _readme(self, written: list[Written], rows: list[list[str]]) -> str:
+    def _readme(
+        self, written: list[Written], rows: list[list[str]], absent: Sequence[tuple[str, str]]
+    ) -> str:
         used = list(dict.fromkeys(one.format for one in written))
         runs = len({one.uid for one in written})
         lines = [
             f"Data of {runs} run{'' if runs == 1 else 's'}, written by bluesky-export.",
             "",
+            *_absent_lines(absent),
             f"{INDEX}       which file is of which run, and what it does not hold",
             f"{MANIFEST}   size and SHA-256 of every file",
             f"{FILES}/          the files",
@@ -208,6 +222,17 @@ class Bundle:
         if all(len(place) > 2 for place in places):
             return f"{FILES}/{folders.pop()[1] if len(folders) == 1 else '*'}/"
         return ", ".join(sorted({f"*{path.suffix}" for path in files}))
+
+
+def _absent_lines(absent: Sequence[tuple[str, str]]) -> list[str]:
+    """Say what is not in a bundle, for who gets it; why not was told to who made it."""
+    if not absent:
+        return []
+    return [
+        "NOT IN HERE, since they could not be written:",
+        *(f"    run {run} ({name})" for run, name in absent),
+        "",
+    ]
 
 
 def _table(rows: list[list[str]]) -> str:

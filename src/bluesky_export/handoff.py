@@ -15,7 +15,7 @@ from .exporting import export
 from .outputs import full_path
 from .replay import logger
 from .results import ExportResult, counted
-from .selection import Say
+from .selection import Say, brief
 from .session import settings
 
 
@@ -97,7 +97,8 @@ def export_bundle(
         )
         if not result.written:
             raise NoData(f"nothing was written, and there is no {place.name}: {result.summary()}")
-        bundle.finish(result.written, result.starts)
+        absent = [(brief(failure.run), failure.format) for failure in result.failed]
+        bundle.finish(result.written, result.starts, absent)
     finally:
         bundle.discard()
     files = len({path for one in result.written for path in one.files})  # some formats append
