@@ -2,7 +2,7 @@
 
 Every run of the corpus, in every format: read in pages of any size, as single events, and live, through
 the pump that a RunEngine feeds. The files are equal but for the time of writing. Without ``--whole``, a
-third of these cases.
+fifth of these cases.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .fidelity.msgpack import said_in
 from .sampling import drawn, is_whole
 
 
-@pytest.mark.sample(3)
+@pytest.mark.sample(5)
 class TestFormats(kit.ArrivalTests):
     """Live, and in a way that is drawn; in all ways with ``--whole``."""
 

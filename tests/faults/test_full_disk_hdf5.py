@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from ..sampling import all_or_drawn
+
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("name", ["hdf5", "nexus"])
+@pytest.mark.parametrize("name", all_or_drawn("full disk under HDF5", ["hdf5", "nexus"], 1))
 def test_the_disk_fills_at_every_step(small_disk, name):
     """HDF5 crashed the process: releasing a handle on a full disk is a segmentation fault."""
     done = subprocess.run(

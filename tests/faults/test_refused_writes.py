@@ -27,9 +27,9 @@ def refuse(share, name, step):
     assert sum("refused" in line for line in lines) > 1
 
 
-@pytest.mark.parametrize("name", drawn("refused writes", PLAIN, 2))
+@pytest.mark.parametrize("name", drawn("refused writes", PLAIN, 1))
 def test_some_writes(share, name):
-    refuse(share, name, 5)
+    refuse(share, name, 9)
 
 
 @pytest.mark.long

@@ -22,7 +22,7 @@ from bluesky_export.cli import main
 from bluesky_export.live._place import is_locked
 from bluesky_export.session import journal_folder
 
-from ..sampling import SEED
+from ..sampling import SEED, all_or_drawn
 from .session import Engine
 
 FORMATS = ["csv", "json", "jsonl", "spec", "hdf5", "nexus"]
@@ -149,7 +149,7 @@ def check(folder, formats, acknowledged):
             assert found.get(uid, 0) >= count, (name, uid, count, found)
 
 
-@pytest.mark.parametrize("whom", WHOM)
+@pytest.mark.parametrize("whom", all_or_drawn("kill", WHOM, 1))
 def test_nothing_acknowledged_is_lost(tmp_path, whom, capsys):
     seconds = random.Random(f"{SEED} {whom}").uniform(0.0, 8.0)
     acknowledged = killed_session(tmp_path, FORMATS, whom, seconds)

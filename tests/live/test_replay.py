@@ -72,6 +72,7 @@ def content(path):
     return found
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("page_size", [1, 7, 1000])
 @pytest.mark.parametrize("name", formats_for(run_of({"x": [1.5]})))
 def test_live_is_replay(engine, documents, tmp_path, said, name, page_size):
