@@ -44,16 +44,20 @@ def draw(results: list[dict[str, Any]], path: Path) -> None:
     from matplotlib import pyplot as plt
 
     figure, axes = plt.subplots(2, len(PANELS), figsize=(16, 8), sharey="row", layout="constrained")
+    colours: dict[str, str] = {}
     for column, (_, pattern, label) in enumerate(PANELS):
         lines = lines_of(results, pattern)
-        colours = {what: f"C{number}" for number, what in enumerate(dict.fromkeys(w for w, _ in lines))}
+        for what, _ in lines:  # the same in every panel
+            colours.setdefault(what, f"C{len(colours)}")
         for (what, role), points in lines.items():
             sizes, seconds, megabytes = zip(*points, strict=True)
             style = {"marker": ".", "linestyle": STYLES[role], "color": colours[what]}
             axes[0, column].loglog(sizes, seconds, label=f"{what}{WORDS[role]}", **style)
             axes[1, column].loglog(sizes, megabytes, **style)
-        axes[0, column].legend(fontsize="small")
         axes[1, column].set_xlabel(label)
+        handles, labels = axes[0, column].get_legend_handles_labels()
+        place = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.2), "ncols": 2}
+        axes[1, column].legend(handles, labels, fontsize="small", **place)
         for row in (0, 1):
             axes[row, column].grid(alpha=0.3)
     axes[0, 0].set_ylabel("processor time, s")
