@@ -11,7 +11,6 @@ import copy
 import logging
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -28,6 +27,7 @@ import pytest
 
 from .corpus import Pairs, all_runs
 from .tiled_stored import as_stored
+from .waiting import free_port
 
 __all__ = ["API_KEY", "FACTORIES", "TiledServer", "as_stored", "store", "tiled_server"]
 
@@ -113,12 +113,6 @@ def _impatient() -> Iterator[None]:
         yield
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def _command(kind: str, port: int, folder: Path, settings: str, database: str) -> list[str]:
     tiled = [sys.executable, "-c", _ENTRY, "serve"]
     where = ["--host", "127.0.0.1", "--port", str(port)]
@@ -169,7 +163,7 @@ def tiled_server(
     with contextlib.ExitStack() as stack:
         if folder is None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tiled-")))
-        port = _free_port()
+        port = free_port()
         temporary = folder / "tmp"
         temporary.mkdir()
         log = stack.enter_context((folder / "server.log").open("wb"))

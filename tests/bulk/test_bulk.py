@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -25,20 +24,10 @@ from bluesky_export.verifying import verify
 from ..corpus import simulated_runs
 from ..memory_catalog import MemoryCatalog
 from ..test_pages_and_live import content
+from ..waiting import until
 
 BIN = Path(sys.executable).parent
 ROOT = Path(__file__).parents[2]
-
-
-def until(condition, seconds=120.0):
-    """Poll; return what the condition gave."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        found = condition()
-        if found:
-            return found
-        time.sleep(0.02)
-    raise AssertionError("waited in vain")
 
 
 def write_documents(folder, runs):

@@ -7,32 +7,17 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import h5py
 import pytest
 import zmq
 
+from ..waiting import free_port, until
+
 BIN = Path(sys.executable).parent
 EXAMPLE = Path(__file__).parents[2] / "startup_examples" / "queueserver"
 WORKERS = {"python": "OFF", "ipython": "ON"}
-
-
-def until(condition, seconds=200.0):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        found = condition()
-        if found:
-            return found
-        time.sleep(0.2)
-    raise AssertionError("waited in vain")
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @pytest.fixture(scope="module")
