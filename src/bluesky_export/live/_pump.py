@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
-from ._handoff import COMMENT, CONTROL, Handoff
+from ._consumer import Consumer
+from ._handoff import COMMENT, Handoff
 from ._pager import OpenRun
 from ._router import Router
-from ._sink import Say, Sink, SinkMaker, events_in, one_line, quietly
-
-POLL_BUSY = 0.05
-"""Seconds between looks at the queue while a run is open or being finished."""
-POLL_IDLE = 0.2
-"""Seconds between looks at the queue otherwise."""
-BATCH = 500
-"""Documents handled before open files are flushed and the RunEngine's thread gets a turn."""
+from ._sink import Say, Sink, SinkMaker, quietly
 
 
-class Pump:
-    """Empty the queue on a daemon thread.
-
-    It polls; :meth:`wake` is for those who wait.
+class Pump(Consumer):
+    """Give what is in the queue to the sinks of its run.
 
     Parameters
     ----------
@@ -47,34 +38,20 @@ class Pump:
         may_leave: Callable[[], bool],
         say: Say,
     ) -> None:
-        self._handoff = handoff
+        super().__init__(handoff, may_leave, say, "bluesky-export pump")
         self._make_sinks = make_sinks
         self._after_turn = after_turn
-        self._may_leave = may_leave
-        self._say = say
         self._router = Router()
         self._runs: dict[str, OpenRun] = {}
         self._ending: list[Sink] = []  # of runs that are over, not done yet
         self._comments: list[Any] = []  # for the next run
-        self._wake = threading.Event()
-        self._told: set[str] = set()
-        self.thread = threading.Thread(target=self._loop, name="bluesky-export pump", daemon=True)
 
     # -- from other threads ----------------------------------------------------------------
-
-    def start(self) -> None:
-        """Start the thread."""
-        self.thread.start()
-
-    def wake(self) -> None:
-        """Have the queue looked at now."""
-        self._wake.set()
 
     @property
     def waiting(self) -> int:
         """Events received that no sink has taken yet."""
-        queued = sum(events_in(*item) for item in self._handoff.queue.copy())
-        return queued + sum(run.waiting for run in list(self._runs.values()))
+        return self.queued + sum(run.waiting for run in list(self._runs.values()))
 
     @property
     def open_runs(self) -> int:
@@ -83,37 +60,16 @@ class Pump:
 
     # -- the thread ------------------------------------------------------------------------
 
-    def _loop(self) -> None:
-        while True:
-            error = quietly(self._turn)
-            if error is not None:
-                # Sinks do not raise; if the pump itself has a fault, the next document still counts.
-                self._tell_once(f"bluesky-export: an internal error, please report it: {one_line(error)}")
-            queue = self._handoff.queue
-            if not queue and not self._runs and not self._ending and self._may_leave():
-                return
-            if not queue:
-                self._wake.wait(POLL_BUSY if self._runs or self._ending else POLL_IDLE)
-                self._wake.clear()
-            else:
-                time.sleep(0)  # a backlog: the RunEngine's thread has the interpreter first
+    def _unfinished(self) -> bool:
+        return bool(self._runs or self._ending)
 
     def _turn(self) -> None:
-        queue = self._handoff.queue
-        handled = 0
-        while queue and handled < BATCH:
-            name, doc = queue.popleft()
-            handled += 1
-            if name == CONTROL:
-                doc()
-                continue
-            error = quietly(lambda name=name, doc=doc: self._handle(name, doc))  # type: ignore[misc]
-            if error is not None:
-                self._tell_once(f"bluesky-export: a {name} document was not understood: {one_line(error)}")
+        self._take()
         for run in self._runs.values():
             self._guard_run(run, run.flush)
         self._tick()
         self._after_turn()
+        self._busy = self._unfinished()
 
     def _handle(self, name: str, doc: Any) -> None:
         if name == COMMENT:
@@ -172,8 +128,3 @@ class Pump:
         for sink in self._ending:
             sink.tick(now)
         self._ending = [sink for sink in self._ending if not sink.done]
-
-    def _tell_once(self, text: str) -> None:
-        if text not in self._told:
-            self._told.add(text)
-            quietly(lambda: self._say(text))

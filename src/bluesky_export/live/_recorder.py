@@ -6,25 +6,18 @@ their documents on, in a queue that has a bound.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..documents.exact import ExactPacker
-from ._handoff import COMMENT, CONTROL, Handoff
+from ._consumer import Consumer
+from ._handoff import COMMENT, Handoff
 from ._journal import Memory, RunJournal
 from ._place import Place
 from ._relay import Relay
 from ._router import Router
-from ._sink import Say, Sink, events_in, one_line, quietly
-
-POLL_BUSY = 0.05
-"""Seconds between looks at the queue while a run is open or being written."""
-POLL_IDLE = 0.2
-"""Seconds between looks at the queue otherwise."""
-BATCH = 500
-"""Documents journaled before they are handed to the system and the RunEngine's thread gets a turn."""
+from ._sink import Say, Sink, one_line
 
 
 class _OpenRun:
@@ -35,10 +28,8 @@ class _OpenRun:
         self.failed = False
 
 
-class Recorder:
-    """Empty the queue on a daemon thread.
-
-    It polls: the RunEngine's thread never pays for waking it. :meth:`wake` is for those who wait.
+class Recorder(Consumer):
+    """Journal what is in the queue, and hand it on.
 
     Parameters
     ----------
@@ -80,47 +71,32 @@ class Recorder:
         may_leave: Callable[[], bool],
         say: Say,
     ) -> None:
-        self._handoff = handoff
+        super().__init__(handoff, may_leave, say, "bluesky-export journal")
         self._place = place
         self._memory = memory
         self._make_sinks = make_sinks
         self._engine_is_idle = engine_is_idle
         self._after_turn = after_turn
-        self._may_leave = may_leave
-        self._say = say
         self._packer = ExactPacker()
         self._router = Router()
         self._runs: dict[str, _OpenRun] = {}
         self._comments: list[Any] = []  # for the next run
         self._spilled: list[RunJournal] = []  # of runs that are over, still in memory
         self._in_memory = False
-        self._wake = threading.Event()
-        self._told: set[str] = set()
         self._reported = 0  # documents lost, as told
         self._idle_looks = 0
         self._events_before = 0
-        self._busy = False
         self.runs = 0
         self.over = False
         self.relay: Relay | None = None
-        self.thread = threading.Thread(target=self._loop, name="bluesky-export journal", daemon=True)
 
     # -- from other threads ----------------------------------------------------------------
 
-    def start(self) -> None:
-        """Start the thread."""
-        self.thread.start()
-
     def wake(self) -> None:
-        """Have the queue looked at now."""
-        self._wake.set()
+        """Have the queues looked at now."""
+        super().wake()
         if self.relay is not None:
             self.relay.wake()
-
-    @property
-    def queued(self) -> int:
-        """Events received that are not in the journal yet."""
-        return sum(events_in(*item) for item in self._handoff.queue.copy())
 
     @property
     def events(self) -> int:
@@ -140,20 +116,10 @@ class Recorder:
 
     # -- the thread ------------------------------------------------------------------------
 
-    def _loop(self) -> None:
-        while True:
-            error = quietly(self._turn)
-            if error is not None:
-                # If this thread itself has a fault, the next document still counts.
-                self._tell_once(f"bluesky-export: an internal error, please report it: {one_line(error)}")
-            queue = self._handoff.queue
-            if not queue and not self._runs and self._may_leave():
-                break
-            if not queue:
-                self._wake.wait(POLL_BUSY if self._busy else POLL_IDLE)
-                self._wake.clear()
-            else:
-                time.sleep(0)  # a backlog: the RunEngine's thread has the interpreter first
+    def _unfinished(self) -> bool:
+        return bool(self._runs)
+
+    def _left(self) -> None:
         self.over = True
         if self.relay is not None:
             self.relay.wake()
@@ -165,24 +131,14 @@ class Recorder:
 
     def _turn(self) -> None:
         idle = self._engine_is_idle()  # asked before the queue is emptied: documents come before idle
-        queue = self._handoff.queue
-        handled = 0
-        while queue and handled < BATCH:
-            name, doc = queue.popleft()
-            handled += 1
-            if name == CONTROL:
-                doc()
-                continue
-            error = quietly(lambda name=name, doc=doc: self._handle(name, doc))  # type: ignore[misc]
-            if error is not None:
-                self._tell_once(f"bluesky-export: a {name} document was not understood: {one_line(error)}")
+        handled = self._take()
         for run in self._runs.values():
             self._flush(run)
         self._look_after_spilled()
         self._report_lost()
         self._busy = self._after_turn(time.monotonic()) or bool(self._runs)
         self._idle_looks = self._idle_looks + 1 if idle and not handled else 0
-        if self._idle_looks >= 2 and not queue:
+        if self._idle_looks >= 2 and not self._handoff.queue:
             self.end_all()
 
     def _handle(self, name: str, doc: Any) -> None:
@@ -287,8 +243,3 @@ class Recorder:
                     sink.fail(MemoryError(text))
             if self.relay is not None:
                 self.relay.fail(text)
-
-    def _tell_once(self, text: str) -> None:
-        if text not in self._told:
-            self._told.add(text)
-            quietly(lambda: self._say(text))
