@@ -18,6 +18,7 @@ from ophyd.sim import det1
 
 from bluesky_export.attach import attach_writer, detach_writer, status
 from bluesky_export.live import _status, live_writers
+from bluesky_export.live._consumer import BATCH
 from bluesky_export.live._engine import _engines
 from bluesky_export.live._handoff import Handoff, own
 from bluesky_export.live._leaving import leave_hook
@@ -295,7 +296,10 @@ def test_nothing_is_left(engine, tmp_path, said):
         assert not any(engine.dispatcher.cb_registry.callbacks.values())
 
 
-def test_engine_that_is_dropped_takes_its_writers_along(tmp_path, said):
+@pytest.mark.parametrize("behind", [False, True])
+def test_engine_that_is_dropped_takes_its_writers_along(tmp_path, said, behind):
+    """Documents that wait in the queue when it is dropped are written like those before."""
+
     class Engine:
         state = "idle"
 
@@ -308,11 +312,17 @@ def test_engine_that_is_dropped_takes_its_writers_along(tmp_path, said):
 
     engine = Engine()
     one = attach_writer(LinesWriter, tmp_path, RE=engine, say=said)
+    dropped = threading.Event()
+    if behind:  # by more than the recorder takes in one turn
+        handoff = live_writers(engine)._handoff
+        for _ in range(BATCH):
+            handoff.control(dropped.wait)
     engine.func("start", {"uid": "u", "time": 0.0})
     gone = weakref.ref(engine)
     del engine
     gc.collect()
     assert gone() is None
+    dropped.set()
     assert one.detached.wait(10)
     assert [item.status for item in one.written] == ["unfinished"]
     wait_until(lambda: not leave_hook._live)

@@ -308,7 +308,9 @@ class LiveWriters:
                 continue
             if any(sink.done for sink in writer.sinks):
                 writer.sinks[:] = [sink for sink in writer.sinks if not sink.done]
-            if writer.sinks or not (gone or writer.ended):
+            if gone and not writer.detaching:
+                self.begin_detaching([writer])  # at its place: documents may wait still
+            if writer.sinks or not writer.ended:
                 continue
             if writer.client is not None:
                 writer.client.leave()
