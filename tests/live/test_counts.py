@@ -8,6 +8,7 @@ import json
 import os
 import time
 
+import h5py
 import psutil
 import pytest
 
@@ -54,6 +55,46 @@ def test_attach_and_detach(tmp_path, said, count):
     print(before, held())
     assert held()[3] < before[3] + 20 + count * 0.03
     assert len(list(tmp_path.iterdir())) == count
+
+
+@pytest.mark.parametrize("count", [10, pytest.param(1000, marks=[long, pytest.mark.timeout(7200)])])
+def test_many_runs(tmp_path, said, count):
+    """Each run has a file of its own with its own events, of each of three writers; nothing piles up."""
+    engine = running()
+    formats = ["jsonl", "csv", "hdf5"]
+    for name in formats:
+        (tmp_path / name).mkdir()
+        attach_writer(name, f"{tmp_path / name}/", RE=engine, name="{uid}", say=said)
+    live = live_writers(engine)
+    before, uids = None, []
+    for number in range(count):
+        documents = list(simulated(3, number))
+        uids.append(documents[0][1]["uid"])
+        for name, doc in documents:
+            engine.receive(name, doc)
+        if number == count // 10:
+            wait_until(lambda written=number + 1: all(one.runs == written for one in live.attached), 120)
+            before = held()
+    wait_until(lambda: all(one.runs == count for one in live.attached), 1800)
+    after = held()
+    print(before, after)
+    assert after[:3] == before[:3]
+    assert after[3] < before[3] + 20 + count * 0.03
+    engine.state = "idle"
+    detach_writer(RE=engine, say=said)
+    for uid in uids:
+        lines = [
+            json.loads(line) for line in (tmp_path / "jsonl" / f"{uid}.jsonl").read_text().splitlines()
+        ]
+        descriptor = next(doc for kind, doc in lines if kind == "descriptor")
+        assert descriptor["run_start"] == uid
+        events = [doc for kind, doc in lines if kind == "event"]
+        assert [doc["data"]["motor"] for doc in events] == [0.0, 1.0, 2.0]
+        assert {doc["descriptor"] for doc in events} == {descriptor["uid"]}
+        assert len((tmp_path / "csv" / f"{uid}-primary.csv").read_text().splitlines()) == 4
+        with h5py.File(tmp_path / "hdf5" / f"{uid}.h5") as file:
+            assert file["start/uid"].asstr()[()] == uid
+    assert [len(list((tmp_path / name).iterdir())) for name in formats] == [count, 2 * count, count]
 
 
 def cheap(events):
