@@ -156,11 +156,7 @@ examples:
     parser.add_argument("words", nargs="*", help=argparse.SUPPRESS)
     _add_selection(parser)
     add_output(parser)
-    parser.add_argument(
-        "--overwrite",
-        action="store_true",
-        help="replace files that are there; a SPEC file with other runs is kept",
-    )
+    parser.add_argument("--overwrite", action="store_true", help=_OVERWRITE)
     parser.add_argument(
         "--skip-existing", action="store_true", help="leave files that are there, write the others"
     )
@@ -238,11 +234,7 @@ def attach_parser(prog: str = "%attach_writer") -> _Parser:
         "path", nargs="?", help="a file (formats that append), a folder, or for tiled an address"
     )
     add_output(parser)
-    parser.add_argument(
-        "--overwrite",
-        action="store_true",
-        help="replace files that are there; a SPEC file with other runs is kept",
-    )
+    parser.add_argument("--overwrite", action="store_true", help=_OVERWRITE)
     parser.add_argument(
         "--also",
         action="store_true",

@@ -14,38 +14,15 @@ import httpx
 import numpy as np
 import pytest
 
-from bluesky_export.catalogs._base import Run
 from bluesky_export.catalogs._tiled_external import filename_template
 from bluesky_export.catalogs.tiled import TiledCatalog, is_tiled
 from bluesky_export.errors import BlueskyExportError
 
 from ..corpus import Pairs, needs_real_data, real_data
-from ..fixtures_tiled import TiledServer, as_stored, store
+from ..fixtures_tiled import TiledServer, as_stored
 from .odd_runs import key, make_run
 from .reading_back import singles
-
-
-@pytest.fixture(scope="module", params=["bluesky", "stock"])
-def server(request: pytest.FixtureRequest, tiled_scratch: dict[str, TiledServer]) -> TiledServer:
-    return tiled_scratch[request.param]
-
-
-@pytest.fixture(scope="module")
-def client(server: TiledServer) -> Any:
-    return server.client()
-
-
-def put(client: Any, documents: Pairs, **options: Any) -> Run:
-    """Store a run and find it again."""
-    assert store(client, documents, **options) is None
-    (run,) = TiledCatalog(client).by_uid(documents[0][1]["uid"])
-    return run
-
-
-def columns(run: Run) -> dict[str, Any]:
-    (page,) = (doc for name, doc in run.documents() if name == "event_page")
-    return dict(page["data"])
-
+from .tiled_runs import columns, put
 
 # -- detector files ----------------------------------------------------------------------------
 

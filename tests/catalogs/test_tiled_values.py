@@ -12,38 +12,16 @@ import numpy as np
 import pytest
 
 from bluesky_export.catalogs import _tiled_arrays
-from bluesky_export.catalogs._base import Run
 from bluesky_export.catalogs._tiled_descriptors import descriptors_of
 from bluesky_export.catalogs.tiled import TiledCatalog
 
 from ..corpus import Pairs
-from ..fixtures_tiled import TiledServer, as_stored, store, tiled_server
+from ..fixtures_tiled import TiledServer, as_stored, tiled_server
 from .odd_runs import key, make_run, odd_runs, refused_runs
 from .reading_back import comparable, singles
+from .tiled_runs import columns, put
 
 ODD = odd_runs()
-
-
-@pytest.fixture(scope="module", params=["bluesky", "stock"])
-def server(request: pytest.FixtureRequest, tiled_scratch: dict[str, TiledServer]) -> TiledServer:
-    return tiled_scratch[request.param]
-
-
-@pytest.fixture(scope="module")
-def client(server: TiledServer) -> Any:
-    return server.client()
-
-
-def put(client: Any, documents: Pairs, **options: Any) -> Run:
-    """Store a run and find it again."""
-    assert store(client, documents, **options) is None
-    (run,) = TiledCatalog(client).by_uid(documents[0][1]["uid"])
-    return run
-
-
-def columns(run: Run) -> dict[str, Any]:
-    (page,) = (doc for name, doc in run.documents() if name == "event_page")
-    return dict(page["data"])
 
 
 @pytest.mark.parametrize("name", ODD)
