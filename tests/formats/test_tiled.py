@@ -35,10 +35,11 @@ from bluesky_export.errors import (
 from bluesky_export.formats import Written, _tiled_files, _tiled_upload, writer_class
 from bluesky_export.formats._spool import Spool
 from bluesky_export.formats._tiled_compare import compare
+from bluesky_export.formats._tiled_frames import misplaced
 from bluesky_export.formats._tiled_upload import MARK
 from bluesky_export.formats._tiled_values import Comparison, Differs
 from bluesky_export.live import live_writers
-from bluesky_export.outputs import Address, Output, Target, keep_key
+from bluesky_export.outputs import Address, Target, keep_key
 from bluesky_export.session import BlueskyExport, set_settings
 from bluesky_export.testing import RUNS, kit
 
@@ -333,35 +334,93 @@ def test_a_run_whose_detector_files_are_others_is_not_called_the_same_without_a_
     assert said in send(server, documents, root_map=root_map).notices
 
 
-def test_frames_that_tiled_would_take_for_others_are_told(tmp_path):
-    """Two streams share the detector's files: Tiled counts the frames of each from the first one on."""
-    documents = copy.deepcopy(made("npy-sequence", tmp_path)[0])
-    assert "other frames" not in replayed_notices(documents)
-    for name, doc in documents:
-        if name == "datum":
-            doc["datum_kwargs"]["index"] += 2
-    notices = replayed_notices(documents)
+def _shift(by: int, since: int = 0) -> Any:
+    """Return a change of a run: its frames have later numbers, from one of them on."""
+
+    def change(documents: Any) -> None:
+        for name, doc in documents:
+            if name == "datum":
+                kwargs = doc["datum_kwargs"]
+                (key,) = kwargs.keys() & {"index", "point_number"}
+                kwargs[key] += by if kwargs[key] >= since else 0
+            elif name == "stream_datum" and doc["indices"]["start"] >= since:
+                doc["indices"] = {key: value + by for key, value in doc["indices"].items()}
+
+    return change
+
+
+def _back_to_the_first_file(documents: Any) -> None:
+    _, second, third, _ = [doc for name, doc in documents if name == "event"]
+    second["data"], third["data"] = third["data"], second["data"]
+
+
+def _one_frame_left_to_another_stream(documents: Any) -> None:
+    """The second frame of the first of two files is one of another stream."""
+    (_, descriptor), *_ = [pair for pair in documents if pair[0] == "descriptor"]
+    other = {**copy.deepcopy(descriptor), "uid": "5eed0000-0000-4000-8000-00000000000f", "name": "other"}
+    events = [doc for name, doc in documents if name == "event"]
+    (field,) = external_keys(descriptor)
+    events[0]["descriptor"], events[1]["descriptor"] = descriptor["uid"], other["uid"]
+    datums = {doc["datum_id"]: doc for name, doc in documents if name == "datum"}
+    again = {**copy.deepcopy(datums[events[0]["data"][field]]), "datum_id": "again"}
+    more = {**copy.deepcopy(events[0]), "descriptor": other["uid"], "uid": "another", "seq_num": 1}
+    more["data"][field] = "again"
+    events[1]["seq_num"] = 2
+    for number, event in enumerate(events[2:], 2):
+        event["seq_num"] = number
+    place = next(number for number, (name, _) in enumerate(documents) if name == "event")
+    documents[place:place] = [("descriptor", other), ("datum", again), ("event", more)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "says"),
+    [
+        ("npy-sequence", _shift(2), "has frame 3 of"),
+        ("npy-sequence", _shift(1, since=1), "has frame 3 of"),
+        ("datum-page", None, None),
+        ("several-resources", None, None),
+        ("several-resources", _shift(1), "has frame 2 of"),
+        ("several-resources", _shift(1, since=1), "has frame 3 of"),
+        ("several-resources", _back_to_the_first_file, "goes back to a file"),
+        ("several-resources", _one_frame_left_to_another_stream, "leaves out the last frames"),
+        ("stream-hdf5", _shift(1), "has frame 2 of"),
+        ("stream-hdf5", _shift(2, since=1), "has frame 4 of"),
+        ("stream-two-hdf5", None, None),
+        ("stream-tiff", _shift(4), None),
+        ("stream-file-per-point", None, None),
+        ("stream-scalars", _shift(1), "has frame 2 of"),
+    ],
+)
+def test_frames_that_tiled_would_take_for_others_are_found(kind, change, says, tmp_path):
+    documents = copy.deepcopy(made(kind, tmp_path)[0])
+    if change is not None:
+        change(documents)
     (field,) = {key for name, doc in documents if name == "descriptor" for key in external_keys(doc)}
-    assert f"primary.{field}: its frames begin with number 3 of the detector's files" in notices
-    assert "it may show other frames" in notices
-    documents, _ = made("stream-hdf5", tmp_path)
-    assert "other frames" not in replayed_notices(documents)
+    spool = Spool()
+    for name, doc in paginate(documents, 2):
+        spool.put(name, doc)
+    found = misplaced(spool)
+    spool.close()
+    if says is None:
+        assert found is None
+    else:
+        assert found is not None
+        assert found.startswith(f"primary.{field} {says}")
+
+
+def test_streams_that_share_a_file_are_refused_by_a_server_that_runs(server, tmp_path):
+    documents, root_map = made("stream-hdf5", tmp_path)
     documents = copy.deepcopy(documents)
+    documents[0][1]["uid"] = "5eed0012-0000-4000-8000-000000000001"
     for name, doc in documents:
-        if name == "stream_datum":
-            doc["indices"] = {key: value + 1 for key, value in doc["indices"].items()}
-    assert "its frames begin with number 2" in replayed_notices(documents)
-
-
-def replayed_notices(documents: Any) -> str:
-    """Return what the writer says of a run before it sends it."""
-    writer = writer_class("tiled")(Output(Target.at("http://nowhere", "tiled"), documents[0][1], ""))
-    try:
-        for name, doc in paginate(documents, 7):
-            writer(name, doc)
-        return "\n".join(writer.notices)
-    finally:
-        writer.abort()
+        if name == "descriptor" or name == "stop":
+            doc["run_start"] = documents[0][1]["uid"]
+    _shift(1)(documents)
+    with pytest.raises(
+        NotFaithful, match=r"not sent to Tiled: .* has frame 2 .*; export it as nexus, hdf5"
+    ):
+        send(server, documents, root_map=root_map)
+    assert node(server, documents[0][1]["uid"]) is None
 
 
 def external_keys(descriptor: Any) -> list[str]:

@@ -140,12 +140,12 @@ def _consolidators(spool: Spool) -> dict[tuple[str, str], Any]:
 
     normalizer = RunNormalizer()
     normalizer.subscribe(take)
-    for name, doc in _needed(spool):
+    for name, doc in needed(spool):
         normalizer(name, doc)
     return made
 
 
-def _needed(spool: Spool) -> Iterator[Pair]:
+def needed(spool: Spool) -> Iterator[Pair]:
     """Yield the documents as TiledWriter is given them; of events only what refers to files."""
     external: dict[str, set[str]] = {}
     for name, doc in spool.singles():

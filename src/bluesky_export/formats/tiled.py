@@ -20,8 +20,9 @@ were filled in.
   numbers for "none", they are told alone.
 - Detector files stay where they are: Tiled refers to them, and its server has to be able to read them
   there. Their values are not compared; where a run that is there already refers to other files, that is
-  said, and so is where a stream does not begin with the first frame of its files, which Tiled takes for
-  granted.
+  said. A run is refused before anything of it is sent, if a stream does not take the frames of a file one
+  by one from the first on (it begins later in it, or leaves some out): Tiled takes that for granted, and
+  would show other frames. ``nexus``, ``hdf5`` and ``pack`` hold such a run.
 - An unfinished run is stored as far as it went. When it has its end later, it is another run to Tiled.
 """
 
@@ -68,9 +69,6 @@ class TiledServerWriter(Writer):
         self._address = _address(output)
         self._cut = cut
         self._spool = Spool()
-        self._frames: dict[str, int] = {}  # by datum_id: which frame or file of its resource it is
-        self._first: set[tuple[str, str]] = set()  # streams and fields whose first frame was seen
-        self._hdf5: dict[str, str] = {}  # stream resources in HDF5 files, and their fields
 
     @classmethod
     def planned(cls, output: Output, streams: Iterable[str]) -> list[Path]:  # noqa: ARG003
@@ -119,22 +117,7 @@ class TiledServerWriter(Writer):
     def event_page(self, doc: Document) -> None:
         """Keep it."""
         super().event_page(doc)
-        if self._frames:
-            for field, values in doc["data"].items():
-                if len(values) and isinstance(values[0], str):
-                    self._look_at_first(doc["descriptor"], field, self._frames.get(values[0]))
         self._spool.put("event_page", doc)
-
-    def _look_at_first(self, descriptor: str, field: str, frame: int | None) -> None:
-        """Say so where Tiled, which counts from the first frame of the files, would take others."""
-        place = (self.stream_of(descriptor), field)
-        if frame and place not in self._first:
-            self.notice(
-                f"{'.'.join(place)}: its frames begin with number {frame + 1} of the detector's files, and "
-                "Tiled counts from the first one: it may show other frames"
-            )
-        if frame is not None:
-            self._first.add(place)
 
     def resource(self, doc: Document) -> None:
         """Keep it, with the root that it has here."""
@@ -147,10 +130,6 @@ class TiledServerWriter(Writer):
 
     def datum_page(self, doc: Document) -> None:
         """Keep it."""
-        for name in ("point_number", "index"):
-            numbers = doc["datum_kwargs"].get(name) or ()
-            ids = zip(doc["datum_id"], numbers, strict=False)
-            self._frames.update((datum, number) for datum, number in ids if isinstance(number, int))
         self._spool.put("datum_page", doc)
 
     def stream_resource(self, doc: Document) -> None:
@@ -165,16 +144,10 @@ class TiledServerWriter(Writer):
             doc = {**doc, "uri": urlunsplit((*parts[:2], path, *parts[3:]))}
         elif "uri" not in doc:
             doc = self._rooted(doc)
-        if doc.get("mimetype") == "application/x-hdf5":
-            self._hdf5[doc["uid"]] = doc["data_key"]
         self._spool.put("stream_resource", doc)
 
     def stream_datum(self, doc: Document) -> None:
         """Keep it."""
-        if doc["stream_resource"] in self._hdf5:
-            self._look_at_first(
-                doc["descriptor"], self._hdf5[doc["stream_resource"]], doc["indices"]["start"]
-            )
         self._spool.put("stream_datum", doc)
 
     def stop(self, doc: Document) -> None:
@@ -190,8 +163,10 @@ class TiledServerWriter(Writer):
         Raises
         ------
         BlueskyExportError
-            As :meth:`bluesky_export.formats._tiled_upload.Upload.run`.
+            As :meth:`bluesky_export.formats._tiled_upload.Upload.run`; and before anything is sent,
+            where Tiled would show other frames of the detector's files.
         """
+        from ._tiled_frames import misplaced
         from ._tiled_server import connect, disconnect
         from ._tiled_upload import Upload
 
@@ -201,6 +176,10 @@ class TiledServerWriter(Writer):
             raise OutputError(
                 f"run {self.uid[:7]} was not sent to Tiled: documents of it are missing here ("
                 f"{self.notices[-1]})"
+            )
+        if (wrong := misplaced(self._spool)) is not None:
+            raise NotFaithful(
+                f"run {self.uid[:7]} was not sent to Tiled: {wrong}; export it as nexus, hdf5 or pack"
             )
         client = connect(self._address)
         try:
