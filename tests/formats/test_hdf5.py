@@ -514,13 +514,34 @@ def test_chunks_are_moved_without_decoding(tmp_path, monkeypatch):
     options = {**CHUNKED, "compression": "gzip", "compression_opts": 1}
     run = image_run(tmp_path / "ioc", 3, frame_per_point=2, shape=[2, 40, 50], **options)
     from bluesky_export.documents.external import ExternalColumn
+    from bluesky_export.formats import _h5_external
 
     monkeypatch.setattr(ExternalColumn, "read", lambda *a: pytest.fail("frames were decoded"))
+    # It takes a time that grows with the chunks: for each of them, with their square.
+    monkeypatch.setattr(_h5_external, "_never_written", lambda *a: pytest.fail("a chunk was looked for"))
     written = export(run, tmp_path / "out")
     with h5py.File(written.files[0]) as file, h5py.File(tmp_path / "ioc" / "a.h5") as source:
         for number in range(6):
             here = file["primary/img"].id.read_direct_chunk((number // 2, number % 2, 0, 0))
             assert here == source["entry/data/data"].id.read_direct_chunk((number, 0, 0))
+
+
+def test_chunks_that_were_never_written(tmp_path):
+    """They are left out in the copy too, and read as the detector's fill value."""
+    run = image_run(tmp_path / "ioc", 6)
+    with h5py.File(tmp_path / "ioc" / "a.h5", "w") as file:
+        options = {"chunks": (1, 40, 50), "fillvalue": 7, "compression": "gzip"}
+        dataset = file.create_dataset("/entry/data/data", FRAMES.shape, FRAMES.dtype, **options)
+        for number in (1, 4):
+            dataset[number] = FRAMES[number]
+    written = export(run, tmp_path / "out")
+    assert (written.partial, written.notices) == (False, ())
+    with h5py.File(written.files[0]) as file:
+        dataset = file["primary/img"]
+        expected = np.full_like(FRAMES, 7)
+        expected[[1, 4]] = FRAMES[[1, 4]]
+        np.testing.assert_array_equal(dataset[()], expected)
+        assert dataset.id.get_num_chunks() == 2
 
 
 PLUGIN_SOURCE = """

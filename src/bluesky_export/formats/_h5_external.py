@@ -15,7 +15,7 @@ import numpy as np
 
 from ..documents._sources import open_hdf5
 from ..documents.external import Block, ExternalColumn
-from ._h5_file import check
+from ._h5_file import check, checker
 
 Notice = Callable[[str], None]
 
@@ -268,22 +268,27 @@ def _move(dataset: h5py.Dataset, source: Any, block: Block, plan: _Plan) -> bool
         or (block.stop % depth and not ends)
     ):
         return False
+    check_file = checker(dataset)
     for offset in _offsets(block, source):
-        info = source.id.get_chunk_info_by_coord(offset)
-        if info.byte_offset is None:
-            continue  # never written: reads as the fill value, there and here
         try:
             mask, raw = source.id.read_direct_chunk(offset)
         except (OSError, RuntimeError, ValueError):
+            if _never_written(source, offset):
+                continue  # reads as the fill value, there and here
             return False  # read row by row, to say which rows are lost
         entry = target_start + offset[0] - block.start
         if plan.framed:
             target = (entry // plan.per_row, entry % plan.per_row, *offset[1:])
         else:
             target = (entry, *offset[1:])
-        check(dataset)
+        check_file()
         dataset.id.write_direct_chunk(target, raw, mask)
     return True
+
+
+def _never_written(source: Any, offset: tuple[int, ...]) -> bool:
+    """Say whether there is no such chunk. HDF5 goes through all of them to tell: do not ask for each."""
+    return bool(source.id.get_chunk_info_by_coord(offset).byte_offset is None)
 
 
 def _offsets(block: Block, source: Any) -> Iterator[tuple[int, ...]]:

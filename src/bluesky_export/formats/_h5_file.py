@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from io import FileIO
 from pathlib import Path
@@ -174,6 +175,15 @@ def check(obj: Any) -> None:
 
     Call it before something large is written: what is written after an error goes nowhere.
     """
+    checker(obj)()
+
+
+def checker(obj: Any) -> Callable[[], None]:
+    """Return :func:`check` of a dataset or a group, to be called again and again while its file is open."""
     beneath = _open.get(h5py.h5i.get_file_id(obj.id).id)
-    if beneath is not None and beneath.error is not None:
-        raise beneath.error
+
+    def look() -> None:
+        if beneath is not None and beneath.error is not None:
+            raise beneath.error
+
+    return look
