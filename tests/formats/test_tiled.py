@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, unquote, urlsplit
 from uuid import UUID
 
 import numpy as np
@@ -306,9 +307,7 @@ def elsewhere(name: str, doc: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", ["npy-sequence", "stream-hdf5"])
-def test_a_run_whose_detector_files_are_others_is_not_called_the_same_without_a_word(
-    server, kind, tmp_path, monkeypatch
-):
+def test_a_run_whose_detector_files_are_others_is_another_run(server, kind, tmp_path, monkeypatch):
     documents, root_map = made(kind, tmp_path)
     send(server, documents, root_map=root_map)
     again = send(server, documents, root_map=root_map)
@@ -319,10 +318,10 @@ def test_a_run_whose_detector_files_are_others_is_not_called_the_same_without_a_
     for name, doc in other:
         elsewhere(name, doc)
     assert other != documents
-    written = send(server, other, root_map=root_map)
-    assert written.unchanged
-    (said,) = [one for one in written.notices if "other detector files" in one]
-    assert f"primary.{field} (['file://" in said
+    with pytest.raises(OutputError, match="another run under the uid") as error:
+        send(server, other, root_map=root_map)
+    assert f"primary.{field} (['file://" in str(error.value)
+    assert "other detector files than those of the run here" in str(error.value)
     for name, doc in other:  # as a facility's own writer may store it, with a table of its own
         if name == "resource":
             doc["spec"] = "OF_ANOTHER_WRITER"
@@ -332,6 +331,31 @@ def test_a_run_whose_detector_files_are_others_is_not_called_the_same_without_a_
     assert said.endswith(f": primary.{field}")
     monkeypatch.setattr(_tiled_files, "_consolidators", lambda spool: [][0])
     assert said in send(server, documents, root_map=root_map).notices
+
+
+def test_copies_of_the_detector_files_are_the_same_run(server, tmp_path):
+    made_there = made("stream-hdf5", tmp_path)[0]
+    documents = copy.deepcopy(made_there)
+    documents[0][1]["uid"] = "5eed0013-0000-4000-8000-000000000001"
+    for name, doc in documents:
+        if name in ("descriptor", "stop"):
+            doc["run_start"] = documents[0][1]["uid"]
+    send(server, documents)
+    (resource,) = [doc for name, doc in documents if name == "stream_resource"]
+    file = Path(unquote(urlsplit(resource["uri"]).path))
+    moved = tmp_path / "a copy" / file.name
+    moved.parent.mkdir()
+    moved.write_bytes(file.read_bytes())
+    resource["uri"] = f"file://localhost{quote(str(moved))}"
+    written = send(server, documents)
+    assert written.unchanged
+    assert any("the same byte by byte" in one for one in written.notices)
+    moved.write_bytes(file.read_bytes()[:-1] + b"x")  # of the same size
+    with pytest.raises(OutputError, match="other detector files"):
+        send(server, documents)
+    moved.unlink()
+    with pytest.raises(OutputError, match="copies that cannot be read here"):
+        send(server, documents)
 
 
 def _shift(by: int, since: int = 0) -> Any:

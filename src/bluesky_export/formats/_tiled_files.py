@@ -1,14 +1,17 @@
 """Whether Tiled refers to the detector files that a run has here.
 
 What TiledWriter makes of the run's documents is made once more, by the plugins' own means and without a
-server, and put beside what the server has. The files themselves are not opened.
+server, and put beside what the server has. The files themselves are opened only where Tiled refers to ones
+of other names: copies of the same bytes are the same files.
 """
 
 from __future__ import annotations
 
+import filecmp
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from ..catalogs._tiled_external import external_documents
 from ..catalogs._tiled_runs import TiledRun
@@ -32,6 +35,7 @@ Found = dict[tuple[str, str], _Files]
 
 
 OTHERS = "values are taken from other detector files than those of the run here"
+COPIES = "values are taken from copies of the detector files here, the same byte by byte"
 NOT_COMPARED = "values are taken from detector files that were not compared"
 
 
@@ -67,7 +71,26 @@ def _differing(keys: set[tuple[str, str]], here: Found, there: Found) -> Iterato
         if ours.kinds != theirs.kinds:
             yield ".".join(place), NOT_COMPARED
         elif ours != theirs:
-            yield f"{'.'.join(place)} ({short(theirs.addresses)})", OTHERS
+            copied = ours.rows == theirs.rows and _are_copies(ours.addresses, theirs.addresses)
+            yield f"{'.'.join(place)} ({short(theirs.addresses)})", COPIES if copied else OTHERS
+
+
+def _are_copies(here: list[str], there: list[str]) -> bool:
+    """Say whether files are the same byte by byte; no, if one of them cannot be read here."""
+    if len(here) != len(there):
+        return False
+    for one, other in zip(here, there, strict=True):
+        if one == other:
+            continue
+        ours, theirs = (urlsplit(address) for address in (one, other))
+        if not (ours.scheme == theirs.scheme == "file" and ours.query == theirs.query):
+            return False
+        try:
+            if not filecmp.cmp(unquote(ours.path), unquote(theirs.path), shallow=False):
+                return False
+        except OSError:
+            return False
+    return True
 
 
 def _places(documents: Any, streams: Mapping[str, str]) -> Found:

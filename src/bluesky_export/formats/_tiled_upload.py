@@ -18,7 +18,7 @@ from ..catalogs._tiled_runs import TiledRun, checked_run
 from ..errors import BlueskyExportError, CatalogUnavailable, NotFaithful, OutputError, RunNotFound
 from ._spool import Spool
 from ._tiled_compare import compare
-from ._tiled_files import other_files
+from ._tiled_files import OTHERS, other_files
 from ._tiled_server import Refused, ServerGone, detail_of
 from ._tiled_values import Comparison, Differs
 
@@ -149,6 +149,10 @@ class Upload:
         except Differs as error:
             raise OutputError(f"{where}: {error}; it was left as it is") from None
         for place, what in other_files(self._spool, run):
+            if what == OTHERS:
+                raise OutputError(
+                    f"{where}: {place}: {what}, or copies that cannot be read here; it was left as it is"
+                )
             found.became(place, what)
         return found
 

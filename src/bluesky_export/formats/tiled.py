@@ -19,8 +19,8 @@ were filled in.
   ``cut=true`` stored, and each cut number told. In the limits of data keys, where EPICS has such
   numbers for "none", they are told alone.
 - Detector files stay where they are: Tiled refers to them, and its server has to be able to read them
-  there. Their values are not compared; where a run that is there already refers to other files, that is
-  said. A run is refused before anything of it is sent, if a stream does not take the frames of a file one
+  there. Their values are not compared; a run that is there already and refers to other files is another
+  run; copies that are read here, and are the same byte by byte, are said. A run is refused before anything of it is sent, if a stream does not take the frames of a file one
   by one from the first on (it begins later in it, or leaves some out): Tiled takes that for granted, and
   would show other frames. ``nexus``, ``hdf5`` and ``pack`` hold such a run.
 - An unfinished run is stored as far as it went. When it has its end later, it is another run to Tiled.
