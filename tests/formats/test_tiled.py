@@ -32,6 +32,7 @@ from bluesky_export.errors import (
     CatalogUnavailable,
     NotFaithful,
     OutputError,
+    UsageError,
 )
 from bluesky_export.formats import Written, _tiled_files, _tiled_upload, writer_class
 from bluesky_export.formats._spool import Spool
@@ -333,13 +334,13 @@ def test_a_run_whose_detector_files_are_others_is_another_run(server, kind, tmp_
     assert said in send(server, documents, root_map=root_map).notices
 
 
+def under(uid: str, documents: Any) -> Any:
+    """Return a run under another uid."""
+    return json.loads(json.dumps(documents).replace(documents[0][1]["uid"], uid))
+
+
 def test_copies_of_the_detector_files_are_the_same_run(server, tmp_path):
-    made_there = made("stream-hdf5", tmp_path)[0]
-    documents = copy.deepcopy(made_there)
-    documents[0][1]["uid"] = "5eed0013-0000-4000-8000-000000000001"
-    for name, doc in documents:
-        if name in ("descriptor", "stop"):
-            doc["run_start"] = documents[0][1]["uid"]
+    documents = under("5eed0013-0000-4000-8000-000000000001", made("stream-hdf5", tmp_path)[0])
     send(server, documents)
     (resource,) = [doc for name, doc in documents if name == "stream_resource"]
     file = Path(unquote(urlsplit(resource["uri"]).path))
@@ -434,11 +435,7 @@ def test_frames_that_tiled_would_take_for_others_are_found(kind, change, says, t
 
 def test_streams_that_share_a_file_are_refused_by_a_server_that_runs(server, tmp_path):
     documents, root_map = made("stream-hdf5", tmp_path)
-    documents = copy.deepcopy(documents)
-    documents[0][1]["uid"] = "5eed0012-0000-4000-8000-000000000001"
-    for name, doc in documents:
-        if name == "descriptor" or name == "stop":
-            doc["run_start"] = documents[0][1]["uid"]
+    documents = under("5eed0012-0000-4000-8000-000000000001", documents)
     _shift(1)(documents)
     with pytest.raises(
         NotFaithful, match=r"not sent to Tiled: .* has frame 2 .*; export it as nexus, hdf5"
@@ -463,6 +460,37 @@ def test_a_run_that_another_writer_has_not_finished_is_left(server):
     with pytest.raises(OutputError, match="without its end: another writer"):
         send(server, documents)
     assert "stop" not in node(server, documents[0][1]["uid"]).metadata
+
+
+def test_what_another_machine_left_is_replaced_when_it_is_old_or_that_is_asked_for(server):
+    def left(minutes: float) -> None:
+        here = server.client()
+        if uid in here:
+            here.delete_contents([uid], recursive=True, external_only=False)
+        mark = {"host": "elsewhere", "pid": 1, "time": time.time() - 60 * minutes, "token": "x"}
+        here.create_container(key=uid, metadata={"start": documents[0][1], MARK: mark})
+
+    documents = simple("5eed0014")
+    uid = documents[0][1]["uid"]
+    left(10)
+    with pytest.raises(OutputError) as error:
+        send(server, documents)
+    assert "from elsewhere, or was 10 minutes ago; try again in 50 minutes" in str(error.value)
+    assert str(error.value).endswith("if nothing is at it there any more: --option patience=0")
+    with pytest.raises(OutputError, match="try again in 5 minutes"):
+        send(server, documents, patience=15)
+    assert node(server, uid).metadata[MARK]["host"] == "elsewhere"
+    assert not send(server, documents, patience=0).unchanged
+    assert MARK not in node(server, uid).metadata
+    left(61)
+    assert not send(server, documents).unchanged
+    left(-600)  # its clock is ahead
+    with pytest.raises(OutputError, match="try again in 60 minutes"):
+        send(server, documents)
+    assert not send(server, documents, patience=0).unchanged
+    for wrong in (-1.0, math.nan):
+        with pytest.raises(UsageError, match="no number of minutes"):
+            send(server, documents, patience=wrong)
 
 
 def test_no_uid_leads_elsewhere(server):

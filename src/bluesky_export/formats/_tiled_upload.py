@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import secrets
 import socket
@@ -43,9 +44,13 @@ class Upload:
         Whether it has a stop document.
     cut : bool
         Whether numbers of metadata may be cut.
+    patience : float
+        Seconds after which an upload from another machine that has not ended is taken to be dead.
     """
 
-    def __init__(self, client: Any, spool: Spool, uid: str, *, finished: bool, cut: bool) -> None:
+    def __init__(
+        self, client: Any, spool: Spool, uid: str, *, finished: bool, cut: bool, patience: float
+    ) -> None:
         self._mark = {
             "host": socket.gethostname(),
             "pid": os.getpid(),
@@ -58,6 +63,7 @@ class Upload:
         self._uid = uid
         self._finished = finished
         self._cut = cut
+        self._patience = patience
         self._self = client.item["links"]["self"].rstrip("/") + f"/{uid}"
         self.uri = self._self
 
@@ -119,11 +125,14 @@ class Upload:
                 f"run {self._uid[:7]} is being sent to {self._server.uri} by process {mark.get('pid')}; "
                 "try again when that has ended"
             )
-        age = time.time() - float(mark.get("time") or 0)
-        if not here and age < PATIENCE:
+        began = mark.get("time")
+        age = max(time.time() - float(began if isinstance(began, (int, float)) else 0), 0.0)
+        if not here and age < self._patience:
+            wait = math.ceil((self._patience - age) / 60)
             raise OutputError(
                 f"run {self._uid[:7]} is being sent to {self._server.uri} from {mark.get('host')}, or was "
-                f"{age / 60:.0f} minutes ago; try again in {(PATIENCE - age) / 60:.0f} minutes"
+                f"{age / 60:.0f} minutes ago; try again in {wait} minutes, or "
+                "if nothing is at it there any more: --option patience=0"
             )
         return True
 
@@ -245,10 +254,6 @@ class Upload:
         if left and isinstance(error, BlueskyExportError):
             with suppress(IndexError):
                 error.args = (f"{error.args[0]}. What was sent is replaced when the run is sent again",)
-
-
-PATIENCE = 3600.0
-"""Seconds after which an upload from another machine that has not ended is taken to be dead."""
 
 
 class _Marking:

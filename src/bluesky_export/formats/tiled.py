@@ -14,15 +14,17 @@ were filled in.
 
 - The same run again changes nothing. Another run under the same uid is an error, with ``--overwrite``
   as well, and so is one that another writer has not finished. What an upload of ours left that broke off
-  is replaced.
+  is replaced: from another machine, where it cannot be seen whether it goes on, when it began an hour ago
+  (``patience=0``: at once).
 - TiledWriter cuts whole numbers beyond 2**53 in the metadata. A run with such numbers is refused, or with
   ``cut=true`` stored, and each cut number told. In the limits of data keys, where EPICS has such
   numbers for "none", they are told alone.
 - Detector files stay where they are: Tiled refers to them, and its server has to be able to read them
-  there. Their values are not compared; a run that is there already and refers to other files is another
-  run; copies that are read here, and are the same byte by byte, are said. A run is refused before anything of it is sent, if a stream does not take the frames of a file one
-  by one from the first on (it begins later in it, or leaves some out): Tiled takes that for granted, and
-  would show other frames. ``nexus``, ``hdf5`` and ``pack`` hold such a run.
+  there. Their values are not compared. A run that is there already and refers to other files is another
+  run; copies that can be read here, and are the same byte by byte, are said.
+- A run is refused before anything of it is sent, if a stream does not take the frames of a file one by one
+  from the first on (it begins later in it, or leaves some out): Tiled takes that for granted, and would
+  show other frames. ``nexus``, ``hdf5`` and ``pack`` hold such a run.
 - An unfinished run is stored as far as it went. When it has its end later, it is another run to Tiled.
 """
 
@@ -61,13 +63,19 @@ class TiledServerWriter(Writer):
         output: Output,
         *,
         cut: Annotated[bool, "let numbers of metadata beyond 2**53 be cut, and tell which"] = False,
+        patience: Annotated[
+            float, "minutes after which an upload from another machine that has not ended is replaced"
+        ] = 60.0,
         **common: Any,
     ) -> None:
         super().__init__(output, **common)
         if self.images == "skip":
             raise UsageError("Tiled refers to detector files, and copies none: leave --images skip out")
         self._address = _address(output)
+        if not patience >= 0:
+            raise UsageError(f"patience={patience} is no number of minutes: patience=60")
         self._cut = cut
+        self._patience = patience
         self._spool = Spool()
 
     @classmethod
@@ -184,7 +192,12 @@ class TiledServerWriter(Writer):
         client = connect(self._address)
         try:
             upload = Upload(
-                client, self._spool, self.uid, finished=self.stop_doc is not None, cut=self._cut
+                client,
+                self._spool,
+                self.uid,
+                finished=self.stop_doc is not None,
+                cut=self._cut,
+                patience=self._patience * 60,
             )
             comparison, unchanged = upload.run()
         finally:
