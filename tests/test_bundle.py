@@ -94,6 +94,8 @@ def test_a_format_says_how_to_open_it(name):
 
 @pytest.mark.parametrize(("name", "packed"), [(None, "packed"), ("{uid}", "*")])
 def test_the_readme_says_which_files_are_of_which_format(catalog, name, packed, tmp_path):
+    import intake
+
     formats = "pack,suitcase.jsonl,xlsx"
     said: list[str] = []
     export_bundle("folder", "-3:", formats, tmp_path / "b", catalog=catalog, name=name, say=said.append)
@@ -104,7 +106,8 @@ def test_the_readme_says_which_files_are_of_which_format(catalog, name, packed, 
         "*.jsonl",
         "*.xlsx",
     ]
-    assert list(tmp_path.glob(f"b/files/{packed}/catalog.yml"))
+    found = [intake.open_catalog(str(file)) for file in tmp_path.glob(f"b/files/{packed}/catalog.yml")]
+    assert sum(len(one["packed_catalog"]) for one in found) == 3  # where it was made is gone
     there = [path for path in (tmp_path / "b/files").rglob("*") if path.is_file()]
     assert f"(a bundle of {len(there)} files;" in said[-1]  # what several runs are added to is one file
 

@@ -102,6 +102,21 @@ def test_our_catalog_reads_the_copies_in_another_place(kind, tmp_path):
             np.testing.assert_array_equal(file[f"{stream}/{field}"][()], np.stack(truth))
 
 
+def test_intake_alone_opens_a_pack_that_was_moved(tmp_path, monkeypatch):
+    import intake
+
+    folder = tmp_path / "made here"
+    export("-2:", "pack", folder, catalog=catalog_of(2), say=print)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    for name in ("plain", "given away", "proposal [x] 1", "Übung µ", "what?"):
+        folder = folder.rename(tmp_path / name)
+        catalog = intake.open_catalog(str(folder / "catalog.yml"))["packed_catalog"]
+        assert sorted(catalog) == [uid(0), uid(1)], name
+        assert catalog[uid(1)].primary.read()["x"].values.tolist() == [1.5, 1 / 3]
+        assert len(open_catalog(f"{folder}/")) == 2
+
+
 @pytest.mark.sample(2)  # starts databroker anew, which takes seconds
 def test_one_export_of_many_runs_is_one_pack(tmp_path):
     result = export("-3:", "pack", tmp_path / "july", catalog=catalog_of(3))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import glob
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -23,6 +22,10 @@ DRIVER = "bluesky-msgpack-catalog"
 SOURCE = "packed_catalog"
 """The name that databroker-unpack asks for."""
 DOCUMENTS = "./documents/*.msgpack"
+_FROM_HERE = (
+    "{{ CATALOG_DIR|replace('[', '[[]')|replace('*', '[*]')|replace('?', '[?]') }}/documents/*.msgpack"
+)
+"""What intake makes the present folder of, by Jinja, with the signs of patterns in its name escaped."""
 CATALOG = "catalog.yml"
 MANIFEST = "documents_manifest.txt"
 EXTERNAL = "external_files"
@@ -129,10 +132,9 @@ class PackFolder:
         return content
 
     def _fresh(self) -> dict[str, Any]:
-        pattern = str(Path(glob.escape(str(self.path)), "documents", "*.msgpack"))
         source = {
             "driver": DRIVER,
-            "args": {"paths": [pattern], "root_map": {}},
+            "args": {"paths": [_FROM_HERE], "root_map": {}},
             "metadata": {
                 "generated_by": {"library": "bluesky_export", "version": own_version()},
                 "relative_paths": [DOCUMENTS],
