@@ -85,6 +85,17 @@ def test_what_is_missing_is_named(documents, options, said, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_all_that_is_missing_is_named_at_once(tmp_path):
+    with pytest.raises(NoData) as error:
+        replay("xdi", spectrum(XDI=None, units=None, element="Copper"), tmp_path)
+    text = str(error.value)
+    assert "\n" not in text
+    for option in ("energy=FIELD", "energy_units=eV", "element=Cu", "edge=K"):
+        assert text.count(f"--option {option}") == 1, text
+    assert "'Copper' is none" in text
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_two_energies_have_to_be_told_apart(tmp_path):
     keys = {"a": {"units": "eV"}, "b": {"units": "keV"}}
     documents = run_of({"a": [1.0], "b": [2.0]}, keys=keys, start={"motors": ["a", "b"], "XDI": CU})

@@ -67,21 +67,21 @@ class Fields:
         elif namespace.lower() not in _OURS and (namespace.lower(), tag.lower()) not in _TIMES:
             self.found[namespace.lower(), tag.lower()] = (f"{namespace}.{tag}", value)
 
-    def required(self, tag: str, given: str | None, known: frozenset[str], option: str, run: str) -> str:
+    def required(self, tag: str, given: str | None, known: frozenset[str], option: str) -> str:
         """Return ``Element.symbol`` or ``Element.edge``, from the option or the metadata.
 
         Raises
         ------
         NoData
-            Neither has one that XDI knows.
+            Neither has one that XDI knows; the text says what to type.
         """
         value = given if given is not None else self.found.get(("element", tag), ("", None))[1]
         ask = f"give it: --option {option}"
         if value is None:
-            raise NoData(f"{run}: xdi needs Element.{tag}, and the metadata do not have it; {ask}")
+            raise NoData(f"Element.{tag}, and the metadata do not have it; {ask}")
         spelled = {name.lower(): name for name in known}
         if not isinstance(value, str) or value.lower() not in spelled:
-            raise NoData(f"{run}: xdi needs Element.{tag}, and {value!r:.40} is none that XDI knows; {ask}")
+            raise NoData(f"Element.{tag}, and {value!r:.40} is none that XDI knows; {ask}")
         return spelled[value.lower()]
 
     def lines(self, *ours: tuple[str, str]) -> Iterator[tuple[str, str]]:

@@ -23,7 +23,8 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
 
@@ -43,6 +44,7 @@ _LABELS = ("i0", "itrans", "ifluor", "irefer")
 _NUMBERS = left_out("csv, parquet, hdf5, nexus, if not every event has a finite number")
 _OTHER = left_out("csv, parquet, hdf5, nexus")
 
+_T = TypeVar("_T")
 FieldName = Annotated[str | None, "the field with this intensity"]
 
 
@@ -113,10 +115,14 @@ class XDIWriter(TablesWriter):
     def finish(self) -> None:
         """Write the file."""
         run = f"run {self.start_doc.get('scan_id')} ({self.uid[:7]}, {self.status})"
-        table, field, units = self._axis(run)
         fields = Fields(self.start_doc, self.notice)
-        symbol = fields.required("symbol", self._element, SYMBOLS, "element=Cu", run)
-        edge = fields.required("edge", self._edge, EDGES, "edge=K", run)
+        missing: list[str] = []  # all of it is told at once
+        axis = _found(self._axis, missing)
+        symbol = _found(lambda: fields.required("symbol", self._element, SYMBOLS, "element=Cu"), missing)
+        edge = _found(lambda: fields.required("edge", self._edge, EDGES, "edge=K"), missing)
+        if axis is None or symbol is None or edge is None:
+            raise NoData(f"{run}: xdi needs {'. It needs '.join(missing)}")
+        table, field, units = axis
         spacing = d_spacing(fields, self._d_spacing, self.notice)
         columns = self._columns(table, field, units)
         header = [self._version_line()]
@@ -162,7 +168,7 @@ class XDIWriter(TablesWriter):
 
     # -- the energy ------------------------------------------------------------------------
 
-    def _axis(self, run: str) -> tuple[Table, str, str]:
+    def _axis(self) -> tuple[Table, str, str]:
         """Return the stream, the field and the units of the energy.
 
         Raises
@@ -181,7 +187,7 @@ class XDIWriter(TablesWriter):
                 found = [field for field in motors if self._units_of(table, field) is not None]
             if len(found) > 1:
                 raise NoData(
-                    f"{run}: xdi needs one energy, and {', '.join(found)} are scanned; choose one: "
+                    f"one energy, and {', '.join(found)} are scanned; choose one: "
                     f"--option energy={found[0]}"
                 )
             if found and (units := self._energy_units or self._units_of(table, found[0])) is not None:
@@ -192,10 +198,10 @@ class XDIWriter(TablesWriter):
                     "--option energy_units=eV (or keV)"
                 )
         if without:
-            raise NoData(f"{run}: xdi needs an energy in eV or keV; {without[0]}")
+            raise NoData(f"an energy in eV or keV; {without[0]}")
         named = ", ".join(sorted({field for table in self._tables.values() for field in table.fields})[:20])
         raise NoData(
-            f"{run}: xdi needs an energy, and no scanned motor has units eV or keV; name the field: "
+            f"an energy, and no scanned motor has units eV or keV; name the field: "
             f"--option energy=FIELD --option energy_units=eV (fields: {named or 'none'})"
         )
 
@@ -248,6 +254,15 @@ class XDIWriter(TablesWriter):
         if label != field:
             self.notice(f"{table.name}: field {field!r} is column {label}")
         return label
+
+
+def _found(find: Callable[[], _T], missing: list[str]) -> _T | None:
+    """Return what is found; or None, with the reason added to what is missing."""
+    try:
+        return find()
+    except NoData as error:
+        missing.append(str(error))
+        return None
 
 
 def _finite(packed: Packed) -> list[str] | None:
