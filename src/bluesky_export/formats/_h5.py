@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 import h5py
@@ -28,6 +28,7 @@ from ..documents._chunks import Texts
 from ..documents.columns import Packed, pack
 from ._h5_external import Notice, put_external
 from ._h5_file import check
+from ._h5_small import TEXT, new_group, new_scalar, new_text, new_text_attribute
 
 __all__ = [
     "ATTRIBUTE_BYTES",
@@ -45,8 +46,8 @@ __all__ = [
 ATTRIBUTE_BYTES = 60_000
 """Attributes of files that every HDF5 reads hold 64 KiB, names and headers included."""
 
+_SCALAR_BYTES = 1024
 _ROWS_AT_ONCE = 50_000
-_TEXT = h5py.string_dtype()
 _UNHOLDABLE = re.compile("[\x00\ud800-\udfff]")
 
 
@@ -55,12 +56,13 @@ def needs_json(text: str) -> bool:
     return _UNHOLDABLE.search(text) is not None
 
 
-def safe_name(group: h5py.Group, name: str, taken: Any = ()) -> str:
+def safe_name(group: Container[str], name: str, taken: Container[str] = ()) -> str:
     """Return a name that is free in a group, as near to the wanted one as HDF5 allows.
 
     ``/``, NUL and lone surrogates become ``_``; the empty name, ``.`` and ``..`` become ``_``;
     ``_`` is added until the name is in neither the group nor ``taken``. Give the object it names the
     attribute ``original_name`` if the result differs (:func:`put_column` and the others do).
+    In the place of the group may stand the names in it.
     """
     safe = re.sub("[/\x00\ud800-\udfff]", "_", name)
     if safe in ("", ".", ".."):
@@ -87,11 +89,11 @@ def put_text(
         return array
 
     if single:  # most of a run's metadata: in one call
-        dataset = group.create_dataset(name, data=holdable(flat)[0], dtype=_TEXT)
+        dataset = new_text(group, name, holdable(flat)[0])
     elif isinstance(values, np.ndarray):
-        dataset = group.create_dataset(name, data=holdable(flat).reshape(values.shape), dtype=_TEXT)
+        dataset = group.create_dataset(name, data=holdable(flat).reshape(values.shape), dtype=TEXT)
     else:
-        dataset = group.create_dataset(name, (len(values),), _TEXT)
+        dataset = group.create_dataset(name, (len(values),), TEXT)
         for first in range(0, len(values), _ROWS_AT_ONCE):  # h5py converts all that it is given
             stop = min(first + _ROWS_AT_ONCE, len(values))
             check(dataset)
@@ -157,20 +159,28 @@ def put_column(
 
 
 def put_value(
-    group: h5py.Group, name: str, value: Any, *, notice: Notice | None = None, what: str | None = None
+    group: h5py.Group,
+    name: str,
+    value: Any,
+    *,
+    notice: Notice | None = None,
+    what: str | None = None,
+    present: set[str] | None = None,
 ) -> h5py.Dataset | h5py.Group:
     """Write one value of metadata, to be read by people: a number, a text, an array, a group.
 
-    What has no such form (None, lists of dicts, mixed lists) is JSON text.
+    What has no such form (None, lists of dicts, mixed lists) is JSON text. ``present`` is what is in
+    the group, if the caller knows, and is kept up.
     """
     what = what or name
+    safe = safe_name(group if present is None else present, name)
+    if present is not None:
+        present.add(safe)
     if isinstance(value, Mapping):
-        safe = safe_name(group, name)
-        inner = group.create_group(safe, track_order=True)
+        inner = new_group(group, safe)
         put_mapping(inner, value, notice=notice, what=what)
         _name_and_attributes(inner, name, safe, None, notice)
         return inner
-    safe = safe_name(group, name)
     if isinstance(value, str):
         dataset = put_text(group, safe, str.__str__(value), notice=notice, what=what)
     else:
@@ -180,6 +190,8 @@ def put_value(
             dataset.attrs["encoding"] = "json"
         elif form.dtype == object:
             dataset = put_text(group, safe, form, notice=notice, what=what)
+        elif form.shape == () and form.nbytes <= _SCALAR_BYTES:
+            dataset = new_scalar(group, safe, form)
         else:
             dataset = group.create_dataset(safe, data=form)
     _name_and_attributes(dataset, name, safe, None, notice)
@@ -190,9 +202,12 @@ def put_mapping(
     group: h5py.Group, mapping: Mapping[Any, Any], *, notice: Notice | None = None, what: str = ""
 ) -> None:
     """Write the items of a mapping into a group: see :func:`put_value`."""
+    present = set(group)  # asked once: a run has hundreds of values
     for key, value in mapping.items():
         name = key if isinstance(key, str) else json.dumps(jsontext.encode(key))
-        put_value(group, name, value, notice=notice, what=f"{what}/{name}" if what else name)
+        put_value(
+            group, name, value, notice=notice, what=f"{what}/{name}" if what else name, present=present
+        )
 
 
 def put_attribute(obj: Any, name: str, value: Any, *, notice: Notice | None = None) -> None:
@@ -214,12 +229,15 @@ def put_attribute(obj: Any, name: str, value: Any, *, notice: Notice | None = No
     size = len(value.encode()) if isinstance(value, str) else value.nbytes
     if not isinstance(value, str) and value.dtype == object:
         size = sum(len(text.encode()) + 16 for text in value.reshape(-1))
-        value = value.astype(_TEXT)
+        value = value.astype(TEXT)
     if size > ATTRIBUTE_BYTES:
         if notice is not None:
             notice(f"{obj.name}: attribute {name!r} is too long for HDF5 and was left out")
         return
-    obj.attrs[name] = value
+    if isinstance(value, str):
+        new_text_attribute(obj, name, value)
+    else:
+        obj.attrs[name] = value
 
 
 def _form(value: Any) -> Any:
