@@ -244,6 +244,10 @@ class ExternalColumn:
     def read(self, start: int, stop: int) -> Array:
         """Return the rows from ``start`` to ``stop`` (not included), those missing filled."""
         stop = min(stop, self.rows)
+        for first, segment in self._segments:
+            if first <= start < stop <= first + segment.rows:
+                with contextlib.suppress(Exception):  # below it is told which rows cannot be read
+                    return np.require(self._values(first, segment, start, stop), None, ["C", "W"])
         out = np.full((max(0, stop - start), *self.row_shape), self.fill_value, self.dtype)
         for first, segment in self._segments:
             low, high = max(start, first), min(stop, first + segment.rows)
@@ -251,14 +255,18 @@ class ExternalColumn:
                 self._read_into(out[low - start : high - start], first, segment, low, high)
         return out
 
+    def _values(self, first: int, segment: Segment, low: int, high: int) -> Array:
+        values = np.asarray(segment.read(low - first, high - first))
+        if values.shape != (high - low, *self.row_shape) or values.dtype != self.dtype:
+            raise Unreadable(
+                f"holds {values.dtype} of shape {values.shape[1:]}, "
+                f"the others {self.dtype} of shape {self.row_shape}"
+            )
+        return values
+
     def _read_into(self, out: Array, first: int, segment: Segment, low: int, high: int) -> None:
         try:
-            values = np.asarray(segment.read(low - first, high - first))
-            if values.shape != out.shape or values.dtype != self.dtype:
-                raise Unreadable(
-                    f"holds {values.dtype} of shape {values.shape[1:]}, "
-                    f"the others {self.dtype} of shape {self.row_shape}"
-                )
+            values = self._values(first, segment, low, high)
         except Exception as error:
             if high - low > 1:  # find the rows that can be read
                 for row in range(low, high):
