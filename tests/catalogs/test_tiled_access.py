@@ -12,6 +12,7 @@ import urllib.parse
 import urllib.request
 
 import pytest
+from bluesky import RunEngine
 
 from bluesky_export import export, runs
 from bluesky_export.catalogs.tiled import TiledCatalog
@@ -68,18 +69,22 @@ def server(tmp_path_factory):
         yield server
 
 
-def client_of(server, name):
-    """Log in; return a client with an API key of this user."""
+def key_of(server, name, *scopes):
+    """Log in; return an API key of this user, for all that the user may do, or for these scopes."""
     form = urllib.parse.urlencode({"username": name, "password": f"of-{name}", "grant_type": "password"})
     with urllib.request.urlopen(f"{server.uri}/api/v1/auth/provider/toy/token", form.encode()) as answer:
         token = json.load(answer)["access_token"]
     request = urllib.request.Request(
         f"{server.uri}/api/v1/auth/apikey",
-        json.dumps({"scopes": ["inherit"], "expires_in": 3600}).encode(),
+        json.dumps({"scopes": scopes or ["inherit"], "expires_in": 3600}).encode(),
         {"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
     )
     with urllib.request.urlopen(request) as answer:
-        return server.client(api_key=json.load(answer)["secret"])
+        return json.load(answer)["secret"]
+
+
+def client_of(server, name):
+    return server.client(api_key=key_of(server, name))
 
 
 @pytest.fixture(scope="module")
@@ -141,3 +146,22 @@ def test_in_a_session(stored, tmp_path, monkeypatch):
         assert shell.fails(f"%export {starts['bob']['uid'][:7]} json").startswith("RunNotFound: ")
         assert shell.fails(f"%runs {starts['bob']['uid']}").startswith("RunNotFound: ")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_key_that_may_only_read_is_refused_when_attaching(stored, server, monkeypatch):
+    """Not with the first run; and it is not in the way of the key that may."""
+    with new_shell() as shell:
+        shell.ns.update(RE=RunEngine({}), cat=stored[0].of_session)
+        shell.run("%load_ext bluesky_export")
+        reading = key_of(server, "dave", "read:metadata", "read:data")
+        line = shell.fails(f"%attach_writer tiled {server.uri}/api/v1?api_key={reading}")
+        assert "does not allow to write (401): set TILED_API_KEY to a key that may" in line
+        assert reading not in line
+        monkeypatch.setenv("TILED_API_KEY", reading)
+        assert "does not allow to write" in shell.fails(f"%attach_writer tiled {server.uri}/api/v1")
+        assert "no writer is attached" in shell.run("%attach_writer")
+        monkeypatch.setenv("TILED_API_KEY", key_of(server, "dave"))
+        before = list(server.client(api_key=key_of(server, "dave")))
+        shell.run(f"%attach_writer tiled {server.uri}/api/v1")
+        shell.run("%detach_writer")
+        assert list(server.client(api_key=key_of(server, "dave"))) == before  # to ask left nothing there

@@ -12,6 +12,7 @@ import math
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +27,7 @@ from bluesky import RunEngine
 from IPython.core.completer import provisionalcompleter
 
 from bluesky_export import attach
+from bluesky_export.cli import main
 from bluesky_export.documents.pages import paginate
 from bluesky_export.errors import (
     BlueskyExportError,
@@ -700,6 +702,51 @@ def revive(server: TiledServer) -> None:
 def everything_in(folder: Path) -> str:
     paths = [path for path in folder.rglob("*") if path.is_file()]
     return "\n".join(f"{path}\n{path.read_bytes().decode('latin-1')}" for path in paths)
+
+
+KILLED = """
+import sys
+import time
+from bluesky_export.attach import attach_writer
+from tests.live.session import Engine, documents
+engine = Engine()
+one = attach_writer("tiled", sys.argv[1], RE=engine, say=print)
+while not (one.client.state.startswith("process") and one.client._ready):
+    time.sleep(0.05)
+for name, doc in documents(3, 1):
+    if name == "stop":
+        break
+    engine.receive(name, doc)
+from bluesky_export.live import live_writers
+while live_writers(engine).recorder.events < 3:
+    time.sleep(0.05)
+print("PID", one.client._process.pid, flush=True)
+sys.stdin.read()
+"""
+
+
+def test_recover_says_where_the_key_comes_from(server, tmp_path, monkeypatch, capsys):
+    """The key that was typed died with the session."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    journal = tmp_path / "bluesky-export"
+    session = subprocess.Popen(
+        [sys.executable, "-c", KILLED, address(server)],
+        cwd=Path(__file__).parents[2],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    worker = next(line for line in session.stdout if line.startswith("PID"))
+    session.kill()  # its process would finish the run: it has the key
+    os.kill(int(worker.split()[1]), signal.SIGKILL)
+    session.communicate()
+    assert main(["recover", str(journal)]) == 1
+    shown = capsys.readouterr()
+    assert "TILED_API_KEY" in shown.err
+    assert API_KEY not in shown.err + shown.out + everything_in(journal)
+    monkeypatch.setenv("TILED_API_KEY", API_KEY)
+    assert main(["recover", str(journal)]) == 0
+    assert f"{server.uri}/api/v1" in capsys.readouterr().err
 
 
 @pytest.mark.sample(2)

@@ -135,6 +135,9 @@ def connected(connect: Callable[[], Any], shown: str) -> Any:
         ) from error
     except (httpx.HTTPError, RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
+        what, advice, _ = reason.partition("Set an api_key as in")  # Python, which is not typed here
+        if advice:
+            reason = f"{what}Set TILED_API_KEY, or log in: tiled login"
         raise CatalogUnavailable(f"the Tiled server {shown} cannot be used: {reason}") from error
 
 

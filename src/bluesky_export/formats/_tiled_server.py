@@ -26,7 +26,7 @@ class ServerGone(CatalogUnavailable):
 
 
 class KeyRefused(CatalogUnavailable):
-    """The server does not accept the key that was typed with its address."""
+    """The server does not accept the key that was typed with its address, or not for writing."""
 
 
 class Refused(NotFaithful):
@@ -79,14 +79,21 @@ def enter(address: Address) -> None:
 
     Raises
     ------
-    NoCatalog, UsageError, CatalogUnavailable
-        As :func:`connect`. A key that was typed and is refused is forgotten.
+    NoCatalog, UsageError
+        As :func:`connect`.
+    CatalogUnavailable
+        As :func:`connect`, and if the key may read only, or nobody may write without one. A key that was
+        typed and is refused is forgotten.
     """
     if (address.text, address.key) in _entered:
         probe(address)
         return
     try:
-        disconnect(connect(address))
+        client = connect(address)
+        try:
+            _see_whether_it_may_write(client, address)
+        finally:
+            disconnect(client)
     except KeyRefused:
         address.forget_key()  # else it would be in the way of the one in the environment
         raise
@@ -126,6 +133,25 @@ def connect(address: Address) -> Any:
         disconnect(client)
         raise NoCatalog(f"{where} is a {type(client).__name__}, not a container that runs can be put into")
     return client
+
+
+def _see_whether_it_may_write(client: Any, address: Address) -> None:
+    """Send what is no node: a server looks at the permission before it looks at the request.
+
+    What it says of the container itself, by its access policy, is seen with the first run only.
+    """
+    response = client.context.http_client.post(client.item["links"]["self"], json="not a node")
+    if response.status_code in (401, 403):
+        error = not_allowed(public_uri(client.uri), response.status_code)
+        raise KeyRefused(str(error)) if address.key is not None else error
+
+
+def not_allowed(where: str, status: int) -> CatalogUnavailable:
+    """Return the error of a server that lets us read and not write."""
+    return CatalogUnavailable(
+        f"the Tiled server {where} does not allow to write ({status}): set TILED_API_KEY to a key that "
+        "may, or log in (tiled login); or ask who runs it"
+    )
 
 
 def disconnect(client: Any) -> None:

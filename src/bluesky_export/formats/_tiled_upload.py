@@ -16,11 +16,11 @@ import numpy as np
 
 from ..catalogs._tiled_http import Server
 from ..catalogs._tiled_runs import TiledRun, checked_run
-from ..errors import BlueskyExportError, CatalogUnavailable, NotFaithful, OutputError, RunNotFound
+from ..errors import BlueskyExportError, NotFaithful, OutputError, RunNotFound
 from ._spool import Spool
 from ._tiled_compare import compare
 from ._tiled_files import OTHERS, other_files
-from ._tiled_server import Refused, ServerGone, detail_of
+from ._tiled_server import Refused, ServerGone, detail_of, not_allowed
 from ._tiled_values import Comparison, Differs
 
 MARK = "bluesky_export"
@@ -214,10 +214,7 @@ class Upload:
     def _refused(self, error: Exception) -> BlueskyExportError:
         status = getattr(getattr(error, "response", None), "status_code", None)
         if status in (401, 403):
-            return CatalogUnavailable(
-                f"the Tiled server {self._server.uri} does not allow to write ({status}): give another "
-                "api_key, or ask who runs it"
-            )
+            return not_allowed(self._server.uri, status)
         return Refused(f"Tiled does not take run {self._uid[:7]} ({_reason(error)})")
 
     def _sent(self, run: TiledRun) -> Comparison:
