@@ -31,11 +31,16 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import numpy as np
+import orjson
 
 Notice = Callable[[str], None]
 Numbers = Literal["exact", "named", "python"]
 
 _OURS = {"$numberDouble", "$binary", "$date", "$complex", "$repr", "$literal"}
+_TEXT = frozenset((str,))
+_SAME = frozenset((str, int, bool, type(None)))
+"""Exact types whose values JSON has as they are."""
+_SAME_IN_PYTHON = _SAME | {float}
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -44,7 +49,29 @@ def dumps(
 ) -> str:
     """Return a value as JSON text by the rules of this module: strictly valid, unless ``python``."""
     plain = encode(value, notice, numbers)
-    text = json.dumps(plain, ensure_ascii=False, allow_nan=numbers == "python", indent=indent)
+    return _valid(json.dumps(plain, ensure_ascii=False, allow_nan=numbers == "python", indent=indent))
+
+
+def line(value: Any, *, notice: Notice | None = None) -> bytes:
+    """Return a value as one line, with the tokens of ``numbers="python"``.
+
+    orjson writes numbers many times as fast as Python does. It has no NaN, but writes ``null``; and
+    takes no whole number beyond 64 bits and no lone surrogate: those lines are Python's.
+    """
+    plain = encode(value, notice, "python")
+    try:
+        text = orjson.dumps(plain)
+    except TypeError:  # orjson's own error is one
+        text = b"null"
+    if b"null" not in text:
+        return text + b"\n"
+    return _valid(json.dumps(plain, ensure_ascii=False, separators=(",", ":"))).encode() + b"\n"
+
+
+def _valid(text: str) -> str:
+    """Return JSON text that goes into any file."""
+    if text.isascii():
+        return text
     # Outside of strings JSON is ASCII, so a surrogate found here is inside of one.
     return _SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
@@ -61,6 +88,11 @@ def encode(value: Any, notice: Notice | None = None, numbers: Numbers = "exact")
         return value
     if kind is float:
         return value if math.isfinite(value) else _special(value, numbers)
+    if kind is dict and _TEXT.issuperset(map(type, value)):
+        kinds = set(map(type, value.values()))
+        if kinds <= _SAME or (numbers == "python" and kinds <= _SAME_IN_PYTHON):  # most data of events
+            wrap = numbers != "python" and reads_as_ours(value)
+            return {"$literal": dict(value)} if wrap else dict(value)
     if isinstance(value, Mapping):
         plain = {_key(key): encode(item, notice, numbers) for key, item in value.items()}
         if len(plain) < len(value):

@@ -44,7 +44,7 @@ class JSONLWriter(DocumentsWriter):
 
     def encoded(self, name: str, doc: Any) -> bytes:
         """Return a document as a line of JSON."""
-        return jsontext.dumps([name, doc], notice=self.notice, numbers="python").encode() + b"\n"
+        return jsontext.line([name, doc], notice=self.notice)
 
     def event_page(self, doc: Document) -> None:
         """Write each event."""

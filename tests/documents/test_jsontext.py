@@ -1,0 +1,59 @@
+"""A line of JSON is the same document, by whichever of the two encoders it was written."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bluesky_export.documents import jsontext
+
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(codec=None))
+VALUES = st.recursive(
+    SCALARS | st.floats(width=32).map(np.float32) | st.integers(-(2**31), 2**31).map(np.int64),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+def alike(one, other):
+    if isinstance(one, float) and isinstance(other, float):
+        return (math.isnan(one) and math.isnan(other)) or (
+            one == other and math.copysign(1, one) == math.copysign(1, other)
+        )
+    if isinstance(one, dict):
+        return list(one) == list(other) and all(alike(one[key], other[key]) for key in one)
+    if isinstance(one, list):
+        return len(one) == len(other) and all(map(alike, one, other))
+    return type(one) is type(other) and one == other
+
+
+@given(VALUES)
+def test_a_line_reads_back_as_the_slow_text_does(value):
+    line = jsontext.line(value)
+    assert line.endswith(b"\n")
+    assert line.count(b"\n") == 1
+    assert alike(json.loads(line), json.loads(jsontext.dumps(value, numbers="python")))
+
+
+def test_what_the_fast_encoder_would_change_goes_to_the_other():
+    value = {"nan": math.nan, "inf": -math.inf, "big": 2**70, "none": None, "half": "\ud800", "zero": -0.0}
+    line = jsontext.line(value)
+    assert b'"nan":NaN,"inf":-Infinity,"big":1180591620717411303424,"none":null' in line
+    assert b"\\ud800" in line
+    assert alike(json.loads(line), value)
+    deep = value
+    for _ in range(400):
+        deep = [deep]
+    assert alike(json.loads(jsontext.line(deep)), deep)
+
+
+def test_keys_that_are_no_text_and_dicts_that_read_like_ours():
+    assert json.loads(jsontext.line({1: 2.5, "1": 2, None: True})) == {"1": 2, "1_": 2.5, "null": True}
+    assert json.loads(jsontext.dumps({"$date": "no date"})) == {"$literal": {"$date": "no date"}}
+    assert jsontext.loads(jsontext.dumps({"a": {"$date": "no date"}})) == {"a": {"$date": "no date"}}
+    given = {"a": 1}
+    assert jsontext.encode(given) is not given  # who gets it may change it
