@@ -59,6 +59,7 @@ def test_a_run_that_failed_is_the_exit_status(documents, tmp_path):
         (["export", "-1", "csv"], 1, "--catalog"),
         (["runs", "--nope"], 2, "unrecognized"),
         (["runs", "--catalog", "/nowhere/"], 1, "/nowhere"),
+        (["export", "--failed"], 2, "when it has ended, bluesky-export recover"),
     ],
 )
 def test_what_is_wrong_is_one_line(words, status, line):

@@ -22,6 +22,11 @@ def call_export(
     found = opt.parse(parser, words)
     search = _search(found)
     if found.failed:
+        if not opt.in_session(prog):
+            raise UsageError(
+                f"{prog} --failed is for the session whose writers failed: type %export --failed there, "
+                "or, when it has ended, bluesky-export recover"
+            )
         if found.words:
             raise UsageError(
                 f"{prog} --failed takes no selector, format or path: each run goes where it was meant to"

@@ -124,14 +124,20 @@ def add_output(parser: _Parser) -> None:
     )
 
 
+def in_session(prog: str) -> bool:
+    """Say whether this is a magic, and not the shell's command."""
+    return prog.startswith("%")
+
+
 def _add_json(parser: _Parser) -> None:
     """Add what only a program asks for: a magic returns its result."""
-    if not parser.prog.startswith("%"):
+    if not in_session(parser.prog):
         parser.add_argument("--json", action="store_true", help="one JSON object on the standard output")
 
 
 def export_parser(prog: str = "%export") -> _Parser:
     """Return the parser of ``export``."""
+    a_magic = in_session(prog)
     parser = new_parser(
         prog,
         "Write runs to files.",
@@ -148,8 +154,8 @@ examples:
   {prog} -5: hdf5 --images link
   {prog} --since today --plan scan csv /tmp/
   {prog} 554-560 csv,nexus /data/user/july.zip --bundle zip
-  {prog} --failed
-""",
+"""
+        + (f"  {prog} --failed\n" if a_magic else ""),
         formats_help=True,
     )
     parser.usage = _usage(f"{prog} SELECTOR… FORMAT[,FORMAT…] [PATH] [options]")
@@ -181,7 +187,9 @@ examples:
     parser.add_argument(
         "--failed",
         action="store_true",
-        help="the runs that live writers failed on, to where they were meant to go",
+        help="the runs that live writers failed on, to where they were meant to go"
+        if a_magic
+        else argparse.SUPPRESS,  # known there as well, to name what the shell has for it
     )
     _add_json(parser)
     return parser
