@@ -149,7 +149,7 @@ def test_the_page_says_what_the_writers_declare() -> None:
         ("spec", b"-0.3333333333333333 ", b"-0.33333333333333337 "),
         ("json", b'"det": [3, 1, 2]', b'"det": [3, 1, 2.0]'),
         ("json", b'"single"', b'"double"'),
-        ("jsonl", b'"exit_status": "success"', b'"exit_status": "abort"'),
+        ("jsonl", b'"exit_status":"success"', b'"exit_status":"abort"'),
         ("csv", b"\n1.0,", b"\n1.0000000000000002,"),
         ("spec", b"#MD num_points = 3", b"#MD num_points = 4"),
     ],

@@ -36,6 +36,7 @@ def test_a_line_reads_back_as_the_slow_text_does(value):
     line = jsontext.line(value)
     assert line.endswith(b"\n")
     assert line.count(b"\n") == 1
+    assert line.isascii()
     assert alike(json.loads(line), json.loads(jsontext.dumps(value, numbers="python")))
 
 

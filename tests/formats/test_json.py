@@ -115,6 +115,21 @@ def test_databroker_opens_json_lines_as_a_catalog(tmp_path):
                 assert read[field].values.tolist() == [event["data"][field] for event in events]
 
 
+@pytest.mark.parametrize("letters", ["\u00b5", "\u03bc" * 2, "\u2028" * 3, "\U0001f600" * 5])
+def test_databroker_finds_the_last_line_among_letters_of_several_bytes(tmp_path, letters):
+    from databroker._drivers.jsonl import BlueskyJSONLCatalog
+
+    for more in range(5):  # databroker looks from some byte on: once it is within a letter
+        documents = run_of({"x": [1.0], "text": [letters * 4000]})
+        documents[-1][1]["reason"] = letters * 4000 + " " * more
+        (path,) = replay("jsonl", documents, tmp_path).files
+        assert path.read_bytes().isascii()
+        run = BlueskyJSONLCatalog(str(path))[documents[0][1]["uid"]]
+        path.unlink()
+        assert run.metadata["stop"]["reason"] == letters * 4000 + " " * more
+        assert run.primary.read()["text"].values.tolist() == [letters * 4000]
+
+
 def test_an_unfinished_run_says_so(tmp_path):
     (path,) = replay("json", run_of({"x": [1.0]}, stop=False), tmp_path).files
     assert strict(path)["status"] == "unfinished"

@@ -55,17 +55,19 @@ def dumps(
 def line(value: Any, *, notice: Notice | None = None) -> bytes:
     """Return a value as one line, with the tokens of ``numbers="python"``.
 
-    orjson writes numbers many times as fast as Python does. It has no NaN, but writes ``null``; and
-    takes no whole number beyond 64 bits and no lone surrogate: those lines are Python's.
+    It is ASCII, as suitcase-jsonl's: databroker looks for the last line from any byte on, and fails in
+    the middle of a character. orjson writes numbers many times as fast as Python does. It has no NaN,
+    but writes ``null``; takes no whole number beyond 64 bits and no lone surrogate; and escapes no
+    character beyond ASCII: those lines are Python's.
     """
     plain = encode(value, notice, "python")
     try:
         text = orjson.dumps(plain)
     except TypeError:  # orjson's own error is one
         text = b"null"
-    if b"null" not in text:
+    if b"null" not in text and text.isascii():
         return text + b"\n"
-    return _valid(json.dumps(plain, ensure_ascii=False, separators=(",", ":"))).encode() + b"\n"
+    return json.dumps(plain, separators=(",", ":")).encode() + b"\n"
 
 
 def _valid(text: str) -> str:
