@@ -3,7 +3,7 @@
 The layout is suitcase-jsonl's, so that databroker's ``BlueskyJSONLCatalog`` opens the files. Pages
 are taken apart into ``event`` and ``datum`` documents, which makes the lines of a stream independent
 of how they were read; how the lines of streams that interleave follow each other is not. Letters
-beyond ASCII are ``\\u`` escapes, as suitcase-jsonl has them: databroker fails to open others.
+beyond ASCII are escapes, as suitcase-jsonl has them: databroker fails to open others.
 
 NaN and the infinities are Python's tokens ``NaN``, ``Infinity``, ``-Infinity``, which ``json.loads``
 (and so databroker) reads back as floats: lossless before strictly valid. Arrays become nested
