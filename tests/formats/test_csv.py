@@ -234,6 +234,14 @@ def test_a_run_without_data_is_an_error_and_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("name", ["csv", "dx", "tiff", "png", "xdi"])
+def test_a_run_without_a_scan_id_is_called_so(name, tmp_path):
+    documents = run_of({"x": []})
+    del documents[0][1]["scan_id"]
+    with pytest.raises(NoData, match=r"run without a scan_id \(5eed000, success\)"):
+        replay(name, documents, tmp_path)
+
+
 def test_a_second_descriptor(tmp_path):
     documents = run_of({"x": [1.0, 2.0]})
     second = {

@@ -256,7 +256,11 @@ def test_a_projection_that_is_gone_goes_with_its_angle(run):
 @pytest.mark.parametrize(
     ("options", "error", "said"),
     [
-        ({"data": "imag"}, NoData, r"data=imag: run \d+ has no such field; its fields: primary.theta"),
+        (
+            {"data": "imag"},
+            NoData,
+            r"data=imag: run \d+ \(.*\) has no such field; its fields: primary.theta",
+        ),
         ({"data": "theta"}, NoData, "primary.theta has no images: numbers"),
         ({"theta": "rot"}, NoData, "theta=rot: stream primary of this run has no such field"),
         ({"theta": "image"}, BadOption, "has not one number for each point"),

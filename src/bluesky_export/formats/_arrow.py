@@ -73,7 +73,7 @@ class ArrowWriter(TablesWriter):
         """Write a file for each stream."""
         if not self._tables:
             raise NoData(
-                f"run {self.start_doc.get('scan_id')} ({self.uid[:7]}, {self.status}) has no streams: "
+                f"{self.run_in_words} has no streams: "
                 "nothing for a table; json, hdf5 or nexus keep its metadata"
             )
         for stream, table in self._tables.items():

@@ -240,6 +240,12 @@ class Writer:
         return str((self.stop_doc or {}).get("exit_status") or "unfinished")
 
     @property
+    def run_in_words(self) -> str:
+        """How the run is called in an error: ``run 561 (1ce3dd1, success)``."""
+        number = self.start_doc.get("scan_id")
+        return f"run {'without a scan_id' if number is None else number} ({self.uid[:7]}, {self.status})"
+
+    @property
     def counts(self) -> dict[str, int]:
         """Events taken so far, by stream."""
         return dict(self._state.events)

@@ -117,9 +117,10 @@ def choose_theta(start: Document, table: Table) -> str:
     if motors and not fitting:
         units = ", ".join(f"{name} ({_unit(table, name)})" for name in motors)
         what = f"none of the scanned motors, {units}, is"
+    number = start.get("scan_id")
+    run = f"run {'without a scan_id' if number is None else number} ({str(start['uid'])[:7]})"
     raise NoData(
-        f"run {start.get('scan_id')} ({str(start['uid'])[:7]}): {what} the angle; name it: "
-        f"--option theta=FIELD (fields: {', '.join(table.fields)})"
+        f"{run}: {what} the angle; name it: --option theta=FIELD (fields: {', '.join(table.fields)})"
     )
 
 

@@ -47,7 +47,7 @@ class KeepingWriter(TablesWriter):
         listed = ", ".join(f"{name} ({instead[name].what})" for name in first) or "no fields"
         more = f" and {len(instead) - _NAMED} more" if len(instead) > _NAMED else ""
         return NoData(
-            f"run {self.start_doc.get('scan_id')} ({self.uid[:7]}, {self.status}) has no images for "
+            f"{self.run_in_words} has no images for "
             f"{self.name}; it has: {listed}{more}{'; ' if hint else ''}{hint}"
         )
 

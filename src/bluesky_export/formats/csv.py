@@ -132,7 +132,7 @@ class CSVWriter(Writer):
         """Close the tables and write the metadata."""
         if not sum(self.counts.values()):
             raise NoData(
-                f"run {self.start_doc.get('scan_id')} ({self.uid[:7]}, {self.status}) has no data: "
+                f"{self.run_in_words} has no data: "
                 "nothing for a table; json, hdf5 or nexus keep its metadata"
             )
         tables = {}

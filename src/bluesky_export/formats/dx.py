@@ -127,8 +127,7 @@ class DXWriter(HDF5Writer):
         if found is None:
             fields = [f"{table.name}.{field}" for table in self._tables.values() for field in table.fields]
             raise NoData(
-                f"{option}={name}: run {self.start_doc.get('scan_id')} has no such field; "
-                f"its fields: {', '.join(fields)}"
+                f"{option}={name}: {self.run_in_words} has no such field; its fields: {', '.join(fields)}"
             )
         table, field = found
         column = images_of(table, field, self._assets)

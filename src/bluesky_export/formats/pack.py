@@ -10,9 +10,10 @@
 
 ``databroker-unpack inplace FOLDER NAME`` makes it the databroker catalog NAME; ``--catalog FOLDER/``
 opens it here. intake opens ``catalog.yml`` by itself, also where the folder was moved to; detector files
-are found then by databroker-unpack and here alone. PATH is the folder: a new one, or a pack that is there
-already, which the runs are added to. Within any other folder the pack is a folder ``packed``, or what
-``--name`` says. A run is added whole or not at all, and none that is there is touched; with
+are found then by databroker-unpack and here alone. databroker-unpack takes brackets and braces in the
+name of a folder for a pattern, and then finds no run. PATH is the folder: a new one, or a pack that is
+there already, which the runs are added to. Within any other folder the pack is a folder ``packed``, or
+what ``--name`` says. A run is added whole or not at all, and none that is there is touched; with
 ``--overwrite`` its documents are replaced, and the detector files of the earlier copy stay.
 
 - ``--images copy`` (the default) copies each detector file. As databroker-pack does, the ``root`` of a

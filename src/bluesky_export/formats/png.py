@@ -131,7 +131,7 @@ class PNGWriter(KeepingWriter):
         if not panels:
             lost = f" ({'; '.join(chooser.lost)})" if chooser is not None and chooser.lost else ""
             raise NoData(
-                f"run {self.start_doc.get('scan_id')} ({self.uid[:7]}, {self.status}) has nothing to plot "
+                f"{self.run_in_words} has nothing to plot "
                 f"in stream {name}{lost}; its streams: {self._listed()}"
             )
         return panels

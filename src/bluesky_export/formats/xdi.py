@@ -114,7 +114,7 @@ class XDIWriter(TablesWriter):
 
     def finish(self) -> None:
         """Write the file."""
-        run = f"run {self.start_doc.get('scan_id')} ({self.uid[:7]}, {self.status})"
+        run = self.run_in_words
         fields = Fields(self.start_doc, self.notice)
         missing: list[str] = []  # all of it is told at once
         axis = _found(self._axis, missing)
