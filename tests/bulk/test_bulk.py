@@ -236,7 +236,7 @@ def test_a_worker_that_is_killed_is_done_without(tmp_path):
 def test_an_interrupt_leaves_whole_files_alone(tmp_path):
     (tmp_path / "documents").mkdir()
     (tmp_path / "files").mkdir()
-    write_documents(tmp_path / "documents", long_runs(8, 20_000))
+    write_documents(tmp_path / "documents", long_runs(8, 100_000))
     words = ["export", "-8:", "jsonl", f"{tmp_path}/files/", "--catalog", f"{tmp_path}/documents/"]
     process = subprocess.Popen(
         [BIN / "bluesky-export", *words, "--workers", "2"],
