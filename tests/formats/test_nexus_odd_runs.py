@@ -41,6 +41,16 @@ def test_stream_without_events(tmp_path):
     nxload(written.files[0])
 
 
+def test_limits_beyond_64_bits(tmp_path):
+    limits = {"lower_ctrl_limit": -(2**70), "upper_ctrl_limit": 2**64 - 1, "precision": np.float32(3)}
+    (path,) = write(make_run({"x": [1.0]}, keys={"x": limits}), tmp_path).files
+    with h5py.File(path) as file:
+        attributes = file[f"{STREAMS}/primary/x/value"].attrs
+        assert attributes["lower_ctrl_limit_json"] == str(-(2**70))
+        assert attributes["upper_ctrl_limit"] == 2**64 - 1
+        assert attributes["precision"] == 3
+
+
 def test_no_streams_at_all(tmp_path):
     begin = make_run({"x": [1.0]})[0]
     (path,) = write(

@@ -245,7 +245,7 @@ class StreamHooks(Intake):
         put_attribute(ds, "long_name", long_name, notice=self.host.notice)
         for part in ("precision", "lower_ctrl_limit", "upper_ctrl_limit"):
             if isinstance(key.get(part), (int, float, np.number)):
-                ds.attrs[part] = key[part]
+                put_attribute(ds, part, key[part], notice=self.host.notice)
 
     def _write_times(self, group: h5py.Group, label: str, times: list[Any]) -> None:
         value = own_dataset(group, "value")
