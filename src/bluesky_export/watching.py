@@ -18,6 +18,81 @@ PATIENCE = 24 * 3600.0
 """Seconds of silence after which runs without a stop document are taken to have none."""
 
 
+class Once:
+    """Hands documents on, each once, however often a network brings them.
+
+    A publisher that was subscribed twice sends each document twice, and a message bus that promises "at
+    least once" sends some again; their events would be rows that nobody has measured.
+
+    Parameters
+    ----------
+    function : callable
+        Called with the name of each document and the document.
+    say : callable
+        Told of the first that came again.
+    """
+
+    def __init__(self, function: Callable[[str, Any], None], say: Say) -> None:
+        self._function = function
+        self._say = say
+        self._told = False
+        self._seen: dict[str, set[Any]] = {}  # by the uid of a run that is open: its documents
+        self._inside: dict[str, set[str]] = {}  # the uids of its descriptors and resources
+        self._lock = threading.Lock()  # a dispatcher may have threads
+
+    def receive(self, name: str, doc: Any) -> None:
+        """Hand a document on, if it is not one that was."""
+        with self._lock:
+            again = self._again(name, doc)
+        if not again:
+            self._function(name, doc)
+        elif not self._told:
+            self._told = True
+            self._say(
+                f"a {name} document came again; it is left out, as are others that do. Is a publisher "
+                "subscribed twice?"
+            )
+
+    def _again(self, name: str, doc: Any) -> bool:
+        key = _identity(name, doc)
+        run = self._run(name, doc)
+        if key is None or run is None:
+            return False
+        if name == "start" and run not in self._seen:
+            self._seen[run] = set()
+            self._inside[run] = set()
+        seen = self._seen.get(run)
+        if seen is None:
+            return False  # of a run that is over, or that was not seen from its start: not written at all
+        if key in seen:
+            return True
+        seen.add(key)
+        if name in _REFERRED:
+            self._inside[run].add(key[1])
+        elif name == "stop":
+            del self._seen[run], self._inside[run]
+        return False
+
+    def _run(self, name: str, doc: Any) -> str | None:
+        key = "uid" if name == "start" else "run_start"
+        if doc.get(key) is not None:
+            return str(doc[key])
+        via = str(doc.get("resource" if name in ("datum", "datum_page") else "descriptor"))
+        return next((run for run, inside in self._inside.items() if via in inside), None)
+
+
+_REFERRED = ("descriptor", "resource", "stream_resource")
+"""What other documents refer to by its uid."""
+
+
+def _identity(name: str, doc: Any) -> tuple[str, ...] | None:
+    """Return what tells a document from the others of its run; None if nothing does."""
+    given = doc.get("datum_id" if name in ("datum", "datum_page") else "uid")
+    if isinstance(given, (list, tuple)):  # of a page
+        return name, *map(str, given)
+    return None if given is None else (name, str(given))
+
+
 class Followed:
     """A dispatcher in the place of a RunEngine: what the attach machinery asks of one.
 
@@ -29,10 +104,14 @@ class Followed:
     patience : float
         Seconds of silence after which it counts as idle, so that open runs end as unfinished: a session
         that was killed never sends its stop document.
+    say : callable
+        Shows a line to the user.
     """
 
-    def __init__(self, dispatcher: Any, patience: float = PATIENCE) -> None:
+    def __init__(self, dispatcher: Any, patience: float = PATIENCE, say: Say = say_on_stderr) -> None:
         self.dispatcher = dispatcher
+        self._say = say
+        self._kept: dict[Any, Once] = {}  # by function: a dispatcher knows one that it has already
         self.ended = False
         self._patience = patience
         self._heard = time.monotonic()
@@ -50,8 +129,9 @@ class Followed:
         return "idle" if self.ended or silent else "running"
 
     def subscribe(self, function: Callable[[str, Any], None]) -> Any:
-        """Have a function called with each document."""
-        return self.dispatcher.subscribe(function)
+        """Have a function called with each document, once."""
+        once = self._kept.setdefault(function, Once(function, self._say))
+        return self.dispatcher.subscribe(once.receive)
 
     def unsubscribe(self, token: Any) -> None:
         """End a subscription, where the dispatcher can."""
@@ -97,18 +177,21 @@ def watch(
         What was asked for is wrong; nothing was begun.
     """
     say = say_on_stderr if say is None else say
-    followed = Followed(dispatcher, patience)
+    followed = Followed(dispatcher, patience, say)
     names = writers.split(",") if isinstance(writers, str) else list(writers)
+    begun = False
     try:
         with _signals_end_it():
             for name in names:
                 attach_writer(name, path, RE=followed, variables={}, say=say, **settings)
+                begun = True
             dispatcher.start()
     except KeyboardInterrupt:
         say("ending; what has begun is finished")
     finally:
         followed.ended = True
-        detached = detach_writer("all", RE=followed, say=say)
+        # Where nothing was attached, that it is not is no news: an error says why.
+        detached = detach_writer("all", RE=followed, say=say if begun else lambda _line: None)
     return detached
 
 

@@ -22,7 +22,7 @@ from event_model import DocumentNames
 from ophyd.sim import det1, motor1
 
 from bluesky_export.remote import dumps
-from bluesky_export.watching import watch
+from bluesky_export.watching import Once, watch
 
 from ..corpus import simulated_runs
 from ..waiting import free_port, until
@@ -198,7 +198,9 @@ def test_what_is_wrong_is_one_line(words, line, capsys, tmp_path, monkeypatch):
 
     monkeypatch.chdir(tmp_path)
     assert main(["watch", *words]) in (1, 2)
-    assert line in capsys.readouterr().err.splitlines()[-1]
+    lines = capsys.readouterr().err.splitlines()
+    assert line in lines[-1]
+    assert "no writer is attached" not in lines
 
 
 class Queue(Dispatcher):
@@ -237,6 +239,35 @@ def test_any_dispatcher_is_followed(kind, tmp_path):
     assert signal.getsignal(signal.SIGINT) is before
     assert len(detached.files) == len(simulated_runs()) == len(list(tmp_path.iterdir()))
     assert not detached.failed
+
+
+def test_documents_that_come_again_are_rows_once(tmp_path):
+    """As from a publisher that was subscribed twice, or a bus that promises "at least once"."""
+
+    class Stutter(Plain):
+        def start(self):
+            self.documents = [pair for pair in self.documents for _ in range(2)]
+            super().start()
+
+    lines = []
+    for name, run in simulated_runs().items():
+        folders = [tmp_path / name / kind for kind in ("once", "twice")]
+        for folder, kind in zip(folders, (Plain, Stutter), strict=True):
+            folder.mkdir(parents=True)
+            assert not watch(kind(run), "jsonl", f"{folder}/", say=lines.append).failed
+        once, twice = ([path.read_text() for path in folder.iterdir()] for folder in folders)
+        assert once == twice
+    assert sum("a start document came again" in line for line in lines) == len(simulated_runs())
+
+
+def test_a_document_without_a_uid_goes_through():
+    """Of what has no name of its own, nothing can be said; odd documents end no dispatcher."""
+    got = []
+    once = Once(lambda name, doc: got.append(doc), say=got.append)
+    odd = [("start", {}), ("event", {"descriptor": ["a"]}), ("stop", {"uid": 1}), ("event", {"uid": [1]})]
+    for name, doc in odd * 2:
+        once.receive(name, doc)
+    assert got == [doc for _name, doc in odd] * 2
 
 
 def test_silence_ends_a_run_whose_session_has_died(tmp_path):
