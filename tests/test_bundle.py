@@ -272,14 +272,14 @@ def test_a_torn_zip_is_found(catalog, tmp_path):
     assert found.changed == ["README.txt"]
     assert str(found).endswith("1 file is not as it was")
     (tmp_path / "b.zip").write_bytes(whole[:-40])
-    with pytest.raises(UsageError, match="neither a folder nor a whole ZIP"):
+    with pytest.raises(OutputError, match="neither a folder nor a whole ZIP"):
         verify(tmp_path / "b.zip")
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"files": []}', '{"files": {"a": 1}}', "\xff"])
 def test_what_is_no_manifest(text, tmp_path):
     (tmp_path / "manifest.json").write_bytes(text.encode("latin-1"))
-    with pytest.raises(UsageError, match="cannot be read"):
+    with pytest.raises(OutputError, match="cannot be read"):
         verify(tmp_path)
 
 

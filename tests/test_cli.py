@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -59,6 +60,8 @@ def test_a_run_that_failed_is_the_exit_status(documents, tmp_path):
         (["export", "-1", "csv"], 1, "--catalog"),
         (["runs", "--nope"], 2, "unrecognized"),
         (["runs", "--catalog", "/nowhere/"], 1, "/nowhere"),
+        (["runs", "-n", "-1"], 2, "'-1'"),
+        (["verify", "/nowhere.zip"], 1, "/nowhere.zip is not there"),
         (["export", "--failed"], 2, "when it has ended, bluesky-export recover"),
     ],
 )
@@ -68,6 +71,40 @@ def test_what_is_wrong_is_one_line(words, status, line):
     assert line in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
     assert done.stdout == ""
+
+
+def shell(line, documents, tmp_path):
+    """Run a line of the shell, with Python's streams as they are for a user."""
+    program = Path(sys.executable).with_name("bluesky-export")
+    whole = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    line = f"program={program}; catalog={documents}/; cd {tmp_path}; {line}"
+    return subprocess.run(
+        ["bash", "-o", "pipefail", "-c", line], capture_output=True, text=True, env=whole, timeout=300
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [("runs --catalog $catalog", []), ("--help", []), ("runs 99999 --json --catalog $catalog", ["99999"])],
+)
+def test_a_reader_that_has_gone_is_no_complaint(words, said, documents, tmp_path):
+    done = shell(f"$program {words} | true", documents, tmp_path)
+    assert done.returncode == 141
+    lines = done.stderr.splitlines()
+    assert len(lines) == len(said)
+    assert all(part in line for part, line in zip(said, lines, strict=True))
+
+
+def test_streams_that_are_closed_or_full(documents, tmp_path):
+    done = shell("$program export -2: json . --catalog $catalog 2>&-", documents, tmp_path)
+    assert done.returncode == 0
+    assert sorted(map(Path, done.stdout.split())) == sorted(tmp_path.iterdir())
+    assert len(done.stdout.split()) == 2
+    done = shell("$program runs --catalog nowhere 2>&-", documents, tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    done = shell("$program runs --catalog $catalog >/dev/full", documents, tmp_path)
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
+    assert "the standard output cannot be written" in done.stderr
 
 
 def test_json_of_runs(documents):

@@ -6,6 +6,7 @@ object. Whatever is said on the way goes to the error stream. A verb is a functi
 
 from __future__ import annotations
 
+import os
 import sys
 
 TYPE_CHECKING = False  # as typing has it, whose import costs as much as the rest of --help
@@ -103,6 +104,29 @@ VERBS: dict[str, tuple[Callable[[list[str]], int], str, str]] = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return the exit status: 0, 1 if a run failed, 2 if the words were wrong."""
     words = list(sys.argv[1:] if argv is None else argv)
+    _open_what_is_closed()
+    try:
+        status = _answer(words)
+        return _flushed(status)  # here: when Python ends, a reader that has gone is a complaint and a 120
+    except BrokenPipeError:  # | head
+        _nobody_listens()
+        return 141
+
+
+def _flushed(status: int) -> int:
+    """Return the exit status, once the result is where the standard output leads."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:  # a full disk
+        _say(f"bluesky-export: the standard output cannot be written: {error.strerror or error}")
+        _nobody_listens()
+        return 1
+    return status
+
+
+def _answer(words: list[str]) -> int:
     if not words or words[0] in ("-h", "--help"):
         print(_usage(), end="")
         return 0 if words else 2
@@ -138,9 +162,24 @@ def _guarded(verb: str, words: list[str]) -> int:
         if not isinstance(interrupt, Interrupted):
             _say("bluesky-export: interrupted")
         return 130
-    except BrokenPipeError:  # | head
-        sys.stderr.close()
-        return 141
+
+
+def _open_what_is_closed() -> None:
+    """Have streams that the shell has closed (``2>&-``) lead nowhere.
+
+    ``print`` to an error stream that is None writes to the standard output, among the results; and the
+    next file that is opened would get the number of the closed stream, and what C libraries say.
+    """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
+
+
+def _nobody_listens() -> None:
+    """Have what is left in the streams go nowhere: Python would complain of the pipe when it ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        os.dup2(nowhere, stream.fileno())
 
 
 def _usage() -> str:

@@ -50,7 +50,7 @@ class _Parser(argparse.ArgumentParser):
         return folded(text, terminal_width())
 
     def error(self, message: str) -> NoReturn:
-        message = message.replace(_MARK, "-")
+        message = message.replace(_MARK, "-").replace(repr(_MARK)[1:-1], "-")  # as typed, also in quotes
         wrong = re.match(r"unrecognized arguments: (--[\w-]+)", message)
         if wrong:
             import difflib  # not for those who make no mistake

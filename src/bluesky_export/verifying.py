@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from .bundles import MANIFEST, _names, sum_up
-from .errors import OutputError, UsageError
+from .errors import OutputError
 from .results import counted
 from .tables import printable
 
@@ -68,10 +68,9 @@ def verify(path: str | Path) -> Verified:
 
     Raises
     ------
-    UsageError
-        It is no bundle: there is no manifest, or it cannot be understood.
     OutputError
-        It cannot be read at all.
+        It is not there or cannot be read, or is no bundle: there is no manifest, or it cannot be
+        understood.
     """
     place = Path(path).expanduser().absolute()
     with ExitStack() as stack:
@@ -82,9 +81,9 @@ def verify(path: str | Path) -> Verified:
                 archive = stack.enter_context(zipfile.ZipFile(place))
                 names, opened = _in_zip(archive)
         except FileNotFoundError:
-            raise UsageError(f"{place} is not there") from None
+            raise OutputError(f"{place} is not there") from None
         except zipfile.BadZipFile as error:
-            raise UsageError(f"{place} is neither a folder nor a whole ZIP file: {error}") from None
+            raise OutputError(f"{place} is neither a folder nor a whole ZIP file: {error}") from None
         except OSError as error:
             raise OutputError(f"cannot read {place}: {error.strerror or error}") from error
         return _compare(place, names, opened)
@@ -142,7 +141,7 @@ def _compare(place: Path, names: list[str], opened: Opener) -> Verified:
 
 def _manifest(place: Path, names: list[str], opened: Opener) -> dict[str, dict[str, Any]]:
     if MANIFEST not in names:
-        raise UsageError(f"{place} is no bundle: it has no {MANIFEST}")
+        raise OutputError(f"{place} is no bundle: it has no {MANIFEST}")
     try:
         with opened(MANIFEST) as file:
             whole = json.load(file)
@@ -150,5 +149,5 @@ def _manifest(place: Path, names: list[str], opened: Opener) -> dict[str, dict[s
         if not (isinstance(files, dict) and all(isinstance(one, dict) for one in files.values())):
             raise TypeError("files")
     except (*_DAMAGED, ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{place}: {MANIFEST} cannot be read ({type(error).__name__}: {error})") from None
+        raise OutputError(f"{place}: {MANIFEST} cannot be read ({type(error).__name__}: {error})") from None
     return files
