@@ -56,7 +56,7 @@ def _export(words: list[str]) -> int:
 def _watch(words: list[str]) -> int:
     from .watch_command import call_watch
 
-    detached = call_watch(words, prog="bluesky-export watch", say=_say)
+    detached = call_watch(words, prog="bluesky-export watch", say=_say_if_heard)
     for place in (*detached.files, *detached.uris):
         print(place)
     return 1 if detached.failed else 0
@@ -194,6 +194,14 @@ def _say(line: str) -> None:
         sys.stderr.flush()
     else:
         print(line, file=sys.stderr, flush=True)
+
+
+def _say_if_heard(line: str) -> None:
+    """Say a line; if nobody reads the error stream any more, or its disk is full, files count for more."""
+    try:
+        _say(line)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 def _progress(**kwargs: Any) -> Any:

@@ -121,6 +121,31 @@ def test_runs_are_written_through_restarts_of_proxy_and_session(proxy, tmp_path)
         follow(watching, proxy, folder)
 
 
+def test_who_reads_its_log_may_go(proxy, tmp_path):
+    words = ["watch", "json", "-o", f"{tmp_path}/", "--zmq", f"127.0.0.1:{proxy.outward}"]
+    process = subprocess.Popen(
+        [BIN / "bluesky-export", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    with process:
+        try:
+            while "connected to" not in process.stderr.readline():
+                assert process.poll() is None
+            process.stderr.close()
+            with session(proxy, serializer=dumps) as (engine, publisher):
+
+                def written():
+                    publisher._socket.send(b" foreign {}")  # which it tells, to nobody
+                    engine(bp.count([det1]))
+                    return list(tmp_path.glob("*.json"))
+
+                until(written)
+            process.send_signal(signal.SIGTERM)
+            assert process.stdout.read().split()
+            assert process.wait() == 0
+        finally:
+            process.kill()
+
+
 def follow(watching, proxy, folder):
     with session(proxy, serializer=dumps) as (engine, publisher):
         heard(publisher, watching, b"one")
