@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -16,6 +16,10 @@ from .live import Say, say_on_stderr
 
 PATIENCE = 24 * 3600.0
 """Seconds of silence after which runs without a stop document are taken to have none."""
+
+
+REMEMBERED = 100_000
+"""Documents of a run that are known again: what a network brings twice, it brings soon after."""
 
 
 class Once:
@@ -36,7 +40,7 @@ class Once:
         self._function = function
         self._say = say
         self._told = False
-        self._seen: dict[str, set[Any]] = {}  # by the uid of a run that is open: its documents
+        self._seen: dict[str, dict[Any, None]] = {}  # by the uid of a run that is open: its last documents
         self._inside: dict[str, set[str]] = {}  # the uids of its descriptors and resources
         self._lock = threading.Lock()  # a dispatcher may have threads
 
@@ -54,19 +58,23 @@ class Once:
             )
 
     def _again(self, name: str, doc: Any) -> bool:
+        if not isinstance(doc, Mapping):
+            return False  # who gets it says so
         key = _identity(name, doc)
         run = self._run(name, doc)
         if key is None or run is None:
             return False
         if name == "start" and run not in self._seen:
-            self._seen[run] = set()
+            self._seen[run] = {}
             self._inside[run] = set()
         seen = self._seen.get(run)
         if seen is None:
             return False  # of a run that is over, or that was not seen from its start: not written at all
         if key in seen:
             return True
-        seen.add(key)
+        seen[key] = None
+        if len(seen) > REMEMBERED:
+            del seen[next(iter(seen))]
         if name in _REFERRED:
             self._inside[run].add(key[1])
         elif name == "stop":

@@ -21,6 +21,7 @@ from bluesky.run_engine import Dispatcher
 from event_model import DocumentNames
 from ophyd.sim import det1, motor1
 
+from bluesky_export import watching
 from bluesky_export.remote import dumps
 from bluesky_export.watching import Once, watch
 
@@ -293,6 +294,19 @@ def test_a_document_without_a_uid_goes_through():
     for name, doc in odd * 2:
         once.receive(name, doc)
     assert got == [doc for _name, doc in odd] * 2
+
+
+def test_what_is_remembered_of_a_run_has_a_bound(monkeypatch):
+    monkeypatch.setattr(watching, "REMEMBERED", 5)
+    got = []
+    once = Once(lambda name, doc: got.append(doc), say=str)
+    once.receive("start", {"uid": "r"})
+    once.receive("descriptor", {"uid": "d", "run_start": "r"})
+    for number in range(20):
+        for _ in range(2):
+            once.receive("event", {"uid": f"e{number}", "descriptor": "d"})
+    assert [doc["uid"] for doc in got[2:]] == [f"e{number}" for number in range(20)]
+    assert len(once._seen["r"]) == 5
 
 
 def test_silence_ends_a_run_whose_session_has_died(tmp_path):
