@@ -33,7 +33,7 @@ class Once:
     function : callable
         Called with the name of each document and the document.
     say : callable
-        Told of the first that came again.
+        Told of the first that came again, and of each run that ends and was never seen to start.
     """
 
     def __init__(self, function: Callable[[str, Any], None], say: Say) -> None:
@@ -41,13 +41,20 @@ class Once:
         self._say = say
         self._told = False
         self._seen: dict[str, dict[Any, None]] = {}  # by the uid of a run that is open: its last documents
+        self._over: dict[str, None] = {}  # the runs that ended last
         self._inside: dict[str, set[str]] = {}  # the uids of its descriptors and resources
         self._lock = threading.Lock()  # a dispatcher may have threads
 
     def receive(self, name: str, doc: Any) -> None:
         """Hand a document on, if it is not one that was."""
         with self._lock:
+            beheaded = name == "stop" and self._ended(doc)
             again = self._again(name, doc)
+        if beheaded:
+            self._say(
+                f"run {str(doc['run_start'])[:7]} is not written: it began before this watch, or its start "
+                "document was lost; export it from the catalog"
+            )
         if not again:
             self._function(name, doc)
         elif not self._told:
@@ -80,6 +87,16 @@ class Once:
         elif name == "stop":
             del self._seen[run], self._inside[run]
         return False
+
+    def _ended(self, doc: Any) -> bool:
+        """Note that a run is over; say whether it was never seen to start."""
+        run = doc.get("run_start") if isinstance(doc, Mapping) else None
+        if run is None or str(run) in self._over:
+            return False
+        self._over[str(run)] = None
+        if len(self._over) > REMEMBERED:
+            del self._over[next(iter(self._over))]
+        return str(run) not in self._seen
 
     def _run(self, name: str, doc: Any) -> str | None:
         key = "uid" if name == "start" else "run_start"

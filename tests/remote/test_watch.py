@@ -309,6 +309,21 @@ def test_what_is_remembered_of_a_run_has_a_bound(monkeypatch):
     assert len(once._seen["r"]) == 5
 
 
+def test_a_run_whose_start_never_came_is_told(tmp_path):
+    """It cannot be written; a proxy that is restarted at the wrong moment takes a start document along."""
+    lines, documents = [], simulated_runs()["sim-count"]
+    uid = documents[0][1]["uid"]
+    detached = watch(Plain(documents[1:]), "jsonl", f"{tmp_path}/", say=lines.append)
+    assert not detached.files
+    (line,) = [line for line in lines if "is not written" in line]
+    assert line.startswith(f"run {uid[:7]} is not written: it began before this watch, or its start")
+    lines.clear()
+    assert (
+        len(watch(Plain([*documents, documents[-1]]), "jsonl", f"{tmp_path}/", say=lines.append).files) == 1
+    )
+    assert not [line for line in lines if "is not written" in line]
+
+
 def test_silence_ends_a_run_whose_session_has_died(tmp_path):
     class Silent(Plain):
         def start(self):
