@@ -314,7 +314,7 @@ def test_the_shell_command(catalog, tmp_path, capsys):
     assert main(["verify", str(tmp_path / "f"), "--json"]) == 1
     report = json.loads(capsys.readouterr().out)
     assert (report["ok"], report["changed"]) == (False, ["README.txt"])
-    assert main(["verify", str(tmp_path / "nowhere")]) == 2
+    assert main(["verify", str(tmp_path / "nowhere")]) == 1  # as docs/how-to say: 2 is for wrong words
     assert main(["verify"]) == 2
     assert main(["verify", "--help"]) == 0
 
