@@ -241,7 +241,7 @@ class Writer:
 
     @property
     def run_in_words(self) -> str:
-        """How the run is called in an error: ``run 561 (1ce3dd1, success)``."""
+        """How errors call the run, as in ``run 561 (1ce3dd1, success)``."""
         number = self.start_doc.get("scan_id")
         return f"run {'without a scan_id' if number is None else number} ({self.uid[:7]}, {self.status})"
 
