@@ -7,6 +7,7 @@ Columns are built from :class:`bluesky_export.documents.columns.Packed`; the typ
 from __future__ import annotations
 
 import re
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -85,9 +86,9 @@ class ArrowWriter(TablesWriter):
             for field in table.fields:
                 table.forget(field)
 
+    @abstractmethod
     def put(self, table: Any, file: IO[bytes]) -> None:
         """Write one ``pyarrow.Table`` to an open file."""
-        raise NotImplementedError
 
     def written(self, files: Iterable[Path]) -> Written:
         """Return the report: the primary stream's table first."""

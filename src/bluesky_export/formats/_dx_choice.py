@@ -100,7 +100,7 @@ def choose_images(
     return chosen, others, instead
 
 
-def choose_theta(start: Document, table: Table) -> str:
+def choose_theta(start: Document, table: Table, run: str) -> str:
     """Return the field of the scanned angle.
 
     Raises
@@ -117,8 +117,6 @@ def choose_theta(start: Document, table: Table) -> str:
     if motors and not fitting:
         units = ", ".join(f"{name} ({_unit(table, name)})" for name in motors)
         what = f"none of the scanned motors, {units}, is"
-    number = start.get("scan_id")
-    run = f"run {'without a scan_id' if number is None else number} ({str(start['uid'])[:7]})"
     raise NoData(
         f"{run}: {what} the angle; name it: --option theta=FIELD (fields: {', '.join(table.fields)})"
     )

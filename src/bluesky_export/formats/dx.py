@@ -101,7 +101,7 @@ class DXWriter(HDF5Writer):
                 )
             field = found[1]
         else:
-            field = choose_theta(self.start_doc, table)
+            field = choose_theta(self.start_doc, table, self.run_in_words)
         self._theta = field
         theta, said = angles(table, field, self._assets)
         if said:

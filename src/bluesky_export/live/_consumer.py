@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -18,7 +19,7 @@ BATCH = 500
 """Documents handled before what they made is handed on and the RunEngine's thread gets a turn."""
 
 
-class Consumer:
+class Consumer(ABC):
     """Empty the queue on a daemon thread.
 
     It polls: the RunEngine's thread never pays for waking it. :meth:`wake` is for those who wait.
@@ -61,19 +62,19 @@ class Consumer:
 
     # -- the thread ------------------------------------------------------------------------
 
+    @abstractmethod
     def _turn(self) -> None:
         """Look at the queue once, and set ``_busy``."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _handle(self, name: str, doc: Any) -> None:
         """Take one document, on the thread."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _unfinished(self) -> bool:
         """Say whether something is at work that forbids to leave."""
-        raise NotImplementedError
 
-    def _left(self) -> None:
+    def _left(self) -> None:  # noqa: B027 - not everybody has something to do
         """Do what is to be done when the thread ends."""
 
     def _loop(self) -> None:
