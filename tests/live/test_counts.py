@@ -164,14 +164,14 @@ def test_overload(tmp_path, said, seconds):
         if number % 100 == 0:
             time.sleep(max(0.0, begin + number / 2000 - time.perf_counter()))
             waiting.append(status(engine).rows[0].waiting)
-    after = held()[3]
+    fed, after = time.perf_counter() - begin, held()[3]
     wait_until(lambda: live.recorder.queued == 0, 60)
     assert live.recorder.events == events  # all of it is safe, though the writer is far behind
     print(
         f"{events} events; behind: {waiting[-1]}; {before:.0f} to {after:.0f} MB; slowest {slowest:.4f} s"
     )
-    assert status(engine).rows[0].waiting > events / 2
-    assert max(waiting) == waiting[-1]
+    # The last look was up to 100 documents before the end; each that was taken had its 5 ms.
+    assert waiting[-1] >= events - 100 - 200 * fed
     assert after < before + 60
     (tmp_path / "throttle").unlink()
     wait_until(lambda: writer.runs == 1, 300)
