@@ -15,7 +15,7 @@ class MemoryRun(Run):
     def descriptors(self):
         return [doc for name, doc in self._documents if name == "descriptor"]
 
-    def documents(self, page_size=1000):
+    def documents(self, page_size=1000, *, timestamps=True):
         return paginate(self._documents, page_size)
 
 

@@ -39,7 +39,7 @@ class RunDetails:
 
         assets = Assets(dict(self.run.root_map))
         found: dict[str, bool] = {}
-        for name, doc in self.run.documents(page_size=100_000):
+        for name, doc in self.run.documents(page_size=100_000, timestamps=False):
             if name in ("resource", "stream_resource"):
                 path = assets.where(doc)
                 found[str(path)] = _readable(path)

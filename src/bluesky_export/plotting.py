@@ -35,7 +35,7 @@ def plotter(run: Run) -> PNGWriter:
 
     cls: Any = writer_class("png")
     writer: PNGWriter = cls(Output(Target(Path()), run.start, ".png"), root_map=dict(run.root_map))
-    for name, doc in run.documents(PAGE_SIZE):
+    for name, doc in run.documents(PAGE_SIZE, timestamps=writer.reads_timestamps):
         writer(name, doc)
     return writer
 

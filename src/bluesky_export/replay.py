@@ -77,8 +77,9 @@ class Job:
         if not writers:
             return
         subset = Subset(self.streams, self.fields)
+        timestamps = any(writer.reads_timestamps for writer in writers.values())
         try:
-            for name, doc in subset(run.documents(PAGE_SIZE)):
+            for name, doc in subset(run.documents(PAGE_SIZE, timestamps=timestamps)):
                 self.check()
                 if name == "event_page":
                     collect_new()

@@ -74,6 +74,30 @@ def test_nothing_is_lost_or_reordered(documents, size):
     assert [pair for pair in joined if pair[0] not in ("event", "event_page")] == others
 
 
+@settings(deadline=None)
+@given(runs(), st.integers(1, 12))
+def test_without_timestamps_all_else_is_there(documents, size):
+    def bare(pairs):
+        return {key: [{**one, "timestamps": {}} for one in some] for key, some in events(pairs).items()}
+
+    pages = list(join_pages(documents, size, timestamps=False))
+    assert repr(bare(pages)) == repr(bare(documents))
+    assert all("timestamps" in doc for name, doc in pages if name == "event_page")
+
+
+def test_what_reads_no_timestamps_is_not_made_them():
+    documents = [("event_page", a_page("d", row, 1, "ab")) for row in range(1, 8)]
+    assert [page["timestamps"] for _, page in join_pages(documents, 4, timestamps=False)] == [{}, {}]
+
+
+@pytest.mark.parametrize("column", ["7", (7,), {7: 1}, np.array([7])])
+def test_a_column_that_is_no_list_is_left_as_it_is(column):
+    odd = a_page("d", 2, 1, "a")
+    odd["data"]["a"] = column
+    documents = [("event_page", one) for one in (a_page("d", 1, 1, "a"), odd, a_page("d", 3, 1, "a"))]
+    assert [page["data"]["a"] for _, page in join_pages(documents, 5)] == [[2.5], column, [None]]
+
+
 def test_one_row_pages_become_full_ones():
     documents = [("event_page", a_page("d", row, 1, "ab")) for row in range(1, 8)]
     assert [len(page["seq_num"]) for _, page in join_pages(documents, 3)] == [3, 3, 1]

@@ -99,6 +99,11 @@ def test_timestamps_in_the_place_of_values_are_not_taken_for_these(client: Any) 
     run = put(client, make_run({"x": (key("number"), [1.0, 2.0]), "ts_x": (key("number"), [10.0, 20.0])}))
     assert columns(run).keys() == {"x"}
     assert any("field ts_x: its values were lost" in note for note in run.notes)
+    (again,) = TiledCatalog(client).by_uid(run.uid)
+    pages = [doc for name, doc in again.documents(timestamps=False) if name == "event_page"]
+    assert [(list(page["data"]["x"]), page["timestamps"]) for page in pages] == [([1.0, 2.0], {})]
+    assert pages[0]["data"].keys() == {"x"}
+    assert any("field ts_x: its values were lost" in note for note in again.notes)
     documents = make_run({"ts_y": (key("number"), [10.0, 20.0])})  # alone, it is a field like any other
     assert singles(put(client, documents).documents()) == singles(as_stored(documents))
 

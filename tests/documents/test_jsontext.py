@@ -52,6 +52,33 @@ def test_what_the_fast_encoder_would_change_goes_to_the_other():
     assert alike(json.loads(jsontext.line(deep)), deep)
 
 
+def with_other_floats(value):
+    """Floats print in two ways, ``1e-07`` and ``1e-7``; all else has to be the same text."""
+    if isinstance(value, float):
+        return f"{value!r}"
+    if isinstance(value, dict):
+        return {key: with_other_floats(item) for key, item in value.items()}
+    return [with_other_floats(item) for item in value] if isinstance(value, list) else value
+
+
+@given(VALUES, st.integers(1, 5))
+def test_indented_text_is_what_python_writes(value, indent):
+    text = jsontext.dumps(value, indent=indent)
+    assert alike(json.loads(text), json.loads(json.dumps(jsontext.encode(value))))
+    flat = with_other_floats(jsontext.encode(value))
+    expected = json.dumps(jsontext.encode(flat), ensure_ascii=False, indent=indent)
+    assert jsontext.dumps(flat, indent=indent) == jsontext._valid(expected)
+
+
+def test_indented_text_of_what_the_fast_encoder_refuses():
+    value = {"big": 2**70, "half": ["\ud800"], "nan": math.nan}
+    text = jsontext.dumps(value, indent=1)
+    assert text.splitlines()[1] == ' "big": 1180591620717411303424,'
+    assert "\\ud800" in text
+    assert jsontext.loads(text)["big"] == 2**70
+    assert math.isnan(jsontext.loads(text)["nan"])
+
+
 def test_keys_that_are_no_text_and_dicts_that_read_like_ours():
     assert json.loads(jsontext.line({1: 2.5, "1": 2, None: True})) == {"1": 2, "1_": 2.5, "null": True}
     assert json.loads(jsontext.dumps({"$date": "no date"})) == {"$literal": {"$date": "no date"}}

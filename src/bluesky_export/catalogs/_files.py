@@ -68,7 +68,7 @@ class UnreadableRun(Run):
     def descriptors(self) -> list[Mapping[str, Any]]:
         self._refuse()
 
-    def documents(self, page_size: int = 1000) -> Iterator[Pair]:
+    def documents(self, page_size: int = 1000, *, timestamps: bool = True) -> Iterator[Pair]:
         self._refuse()
 
     @property

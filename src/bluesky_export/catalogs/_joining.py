@@ -1,30 +1,32 @@
 """Event pages of one row each, joined: what databroker and suitcase store of single events.
 
 :func:`~bluesky_export.documents.pages.paginate` does it by way of events, which costs twice as
-much; 10⁵ events are common here. Some pages are kept, and then joined column by column: as many as a
+much; 10⁵ events are common here. Some rows are kept, and then joined column by column: as many as a
 processor's cache holds, since all of them at once are slower than each by itself.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import chain
 from typing import Any
 
 from ..documents.pages import Document, Pair
 
 _WHOLE = ("uid", "time", "seq_num")
 _PARTS = ("data", "timestamps", "filled")
+_NO_TIMESTAMPS = ("data", "filled")
 _AT_ONCE = 32
 
 
-def join_pages(documents: Iterable[Pair], page_size: int) -> Iterator[Pair]:
+def join_pages(documents: Iterable[Pair], page_size: int, *, timestamps: bool = True) -> Iterator[Pair]:
     """Yield the same documents, neighbouring pages of a descriptor joined up to ``page_size`` rows.
 
     Pages with other fields, with arrays as columns or with columns of unequal length are passed on
     as they are. The order of the events of a stream is kept; nothing is held back past the stop
     document, and the first events of a stream not past another one's: SPEC's rows wait for the baseline.
+    Without ``timestamps`` the pages that are joined have none: they are half of the columns.
     """
+    parts = _PARTS if timestamps else _NO_TIMESTAMPS
     waiting: dict[str, _Joined] = {}
     begun: set[str] = set()  # descriptors that something was given of
     streams: dict[str, Any] = {}  # by descriptor uid
@@ -39,108 +41,99 @@ def join_pages(documents: Iterable[Pair], page_size: int) -> Iterator[Pair]:
                 yield from _before(descriptor, waiting, streams)
                 for other in [uid for uid in waiting if uid != descriptor and uid not in begun]:
                     begun.add(other)
-                    yield from _given(waiting.pop(other))
+                    yield _given(waiting.pop(other))
             joined = waiting.get(descriptor)
             if joined is not None and joined.add(doc, page_size):
                 continue
             if joined is not None:
-                yield from _given(waiting.pop(descriptor))
-            joined = _Joined(doc)
+                yield _given(waiting.pop(descriptor))
+            joined = _Joined(doc, parts)
             if joined.add(doc, page_size - 1):  # a full page needs no joining
                 waiting[descriptor] = joined
             else:
                 yield name, doc
             continue
         if name == "event" and doc["descriptor"] in waiting:
-            yield from _given(waiting.pop(doc["descriptor"]))
+            yield _given(waiting.pop(doc["descriptor"]))
         elif name == "stop":
             while waiting:
-                yield from _given(waiting.pop(next(iter(waiting))))
+                yield _given(waiting.pop(next(iter(waiting))))
         yield name, doc
     for joined in waiting.values():
-        yield from _given(joined)
+        yield _given(joined)
 
 
-def _given(joined: _Joined) -> Iterator[Pair]:
-    return (("event_page", page) for page in joined.pages())
+def _given(joined: _Joined) -> Pair:
+    return "event_page", joined.page()
 
 
 def _before(descriptor: str, waiting: dict[str, _Joined], streams: dict[str, Any]) -> Iterator[Pair]:
     """Yield and forget the pages that wait of other descriptors of the same stream."""
     stream = streams.get(descriptor)
     for uid in [uid for uid in waiting if uid != descriptor and streams.get(uid) == stream]:
-        yield from _given(waiting.pop(uid))
+        yield _given(waiting.pop(uid))
 
 
 class _Joined:
     """Pages that become one, with the fields of the first."""
 
-    def __init__(self, first: Document) -> None:
+    def __init__(self, first: Document, parts: tuple[str, ...]) -> None:
         self.rows = 0
         self._descriptor = first["descriptor"]
-        self._fields = [list(first.get(part) or {}) for part in _PARTS]
-        self._names = list(chain.from_iterable(self._fields))
-        # Those of each page. The page itself is let go: its dictionaries are used again for the next one.
-        self._columns: list[tuple[Any, ...]] = []
-        self._ready: list[Document] = []
-        self._whole: list[list[Any]] | None = None
+        self._fields = [(part, list(first.get(part) or {})) for part in parts]
+        number = len(_WHOLE) + sum(len(fields) for _, fields in self._fields)
+        self._columns: list[list[Any]] = [[] for _ in range(number)]
+        # Of pages of one row. The page is let go: its dictionaries and lists are used again for the next.
+        self._single: list[list[Any]] = []
 
     def add(self, page: Document, most: int) -> bool:
         """Take a page and say True; say False if it does not fit."""
         rows = len(page["seq_num"])
         if self.rows + rows > most:
             return False
-        data, stamps, filled = parts = [page.get(part) or {} for part in _PARTS]
-        if [*data, *stamps, *filled] != self._names or len(data) != len(self._fields[0]):
-            if any(part.keys() != set(fields) for part, fields in zip(parts, self._fields, strict=True)):
+        columns = [page["uid"], page["time"], page["seq_num"]]
+        for part, fields in self._fields:
+            given = page.get(part) or {}
+            if list(given) == fields:
+                columns += given.values()
+            elif given.keys() == set(fields):
+                columns += [given[key] for key in fields]
+            else:
                 return False
-            data, stamps, filled = (
-                {key: part[key] for key in fields} for part, fields in zip(parts, self._fields, strict=True)
-            )
-        elif len(stamps) != len(self._fields[1]):
+        try:
+            lengths = list(map(_length, columns))
+        except TypeError:  # no list
             return False
-        self._columns.append(
-            (page["uid"], page["time"], page["seq_num"], *data.values(), *stamps.values(), *filled.values())
-        )
-        self.rows += rows
-        if len(self._columns) >= _AT_ONCE:
+        if lengths.count(rows) < len(lengths):
+            return False
+        if rows == 1:
+            self._single.append([value for (value,) in columns])
+            if len(self._single) >= _AT_ONCE:
+                self._join()
+        else:
             self._join()
+            for column, more in zip(self._columns, columns, strict=True):
+                column += more
+        self.rows += rows
         return True
 
-    def pages(self) -> list[Document]:
-        """Return the pages as one; as they are, where a column is no list of the page's length."""
+    def page(self) -> Document:
+        """Return the pages as one."""
         self._join()
-        self._put_ready()
-        return self._ready
-
-    def _join(self) -> None:
-        columns, self._columns = self._columns, []
-        rows = [len(numbers) for _, _, numbers, *_ in columns]
-        joined = []
-        for column in zip(*columns, strict=True):  # all in C: 25 columns, and a page for each event
-            if set(map(type, column)) != {list} or list(map(len, column)) != rows:
-                self._put_ready()
-                self._ready += map(self._page, columns)
-                return
-            joined.append(list(chain.from_iterable(column)))
-        if self._whole is None:
-            self._whole = joined
-        else:
-            for grown, more in zip(self._whole, joined, strict=False):  # none of no pages
-                grown += more
-
-    def _put_ready(self) -> None:
-        if self._whole:
-            self._ready.append(self._page(self._whole))
-        self._whole = None
-
-    def _page(self, columns: Iterable[Any]) -> Document:
-        values = iter(columns)
-        return {
+        values = iter(self._columns)
+        page = {
             "descriptor": self._descriptor,
             **{name: next(values) for name in _WHOLE},
-            **{
-                part: {key: next(values) for key in fields}
-                for part, fields in zip(_PARTS, self._fields, strict=True)
-            },
+            **{part: {key: next(values) for key in fields} for part, fields in self._fields},
         }
+        page.setdefault("timestamps", {})  # a page has them by its schema
+        return page
+
+    def _join(self) -> None:
+        if self._single:
+            for column, more in zip(self._columns, zip(*self._single, strict=True), strict=True):
+                column += more
+            self._single.clear()
+
+
+_length = list.__len__  # of nothing but a list

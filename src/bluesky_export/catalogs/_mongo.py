@@ -144,7 +144,7 @@ class MongoRun(Run):
             stored = self._owner.catalog._get_event_descriptors(self._stored_uid)
         return [transformed(self._transforms, "descriptor", doc) for doc in stored]
 
-    def documents(self, page_size: int = 1000) -> Iterator[Pair]:
+    def documents(self, page_size: int = 1000, *, timestamps: bool = True) -> Iterator[Pair]:
         with self._owner.reach():
             yield "start", self.start
             descriptors = self.descriptors()

@@ -82,8 +82,8 @@ class StreamRun(Run):
             self._stop = None if stored is None else transformed(self._transforms, "stop", stored)
         return self._stop
 
-    def documents(self, page_size: int = 1000) -> Iterator[Pair]:
-        return paginate(join_pages(self._modern(), page_size), page_size)
+    def documents(self, page_size: int = 1000, *, timestamps: bool = True) -> Iterator[Pair]:
+        return paginate(join_pages(self._modern(), page_size, timestamps=timestamps), page_size)
 
     def _modern(self) -> Iterator[Pair]:
         ended = self.stop is not None  # before reading, as in _scan

@@ -66,7 +66,7 @@ class TiledRun(Run):
             return [doc for name, doc in self._served() if name == "descriptor"]
         return _by_time([doc for docs in self._described().values() for doc in docs])
 
-    def documents(self, page_size: int = 1000) -> Iterator[Pair]:
+    def documents(self, page_size: int = 1000, *, timestamps: bool = True) -> Iterator[Pair]:
         """Yield start, descriptors, assets, event pages stream by stream, and stop."""
         if not self._by_table:
             yield from paginate(self._served(), page_size)
@@ -81,7 +81,7 @@ class TiledRun(Run):
             yield "descriptor", doc
         for stream in self._opened(described):
             yield from stream.assets()
-            yield from stream.pages(page_size)
+            yield from stream.pages(page_size, timestamps=timestamps)
             self._check_count(stream.name, stream.rows, external=_all_external(described[stream.name]))
         for name in self._recorded.keys() - described.keys():
             self._check_count(name, 0, external=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from ._tiled_arrays import ArrayColumn, regular
 from ._tiled_external import external_documents
 from ._tiled_http import Server
 from ._tiled_nodes import Node
-from ._tiled_tables import Column, Notice, Table
+from ._tiled_tables import Column, Notice, Table, stored_names
 
 TABLE = "internal"
 
@@ -71,17 +71,20 @@ class Stream:
                     self._notice,
                 )
 
-    def pages(self, page_size: int) -> Iterator[Pair]:
-        """Yield event pages of up to ``page_size`` rows."""
-        table = Table(self._server, table_nodes(self._parts), self._notice)
+    def pages(self, page_size: int, *, timestamps: bool = True) -> Iterator[Pair]:
+        """Yield event pages of up to ``page_size`` rows; without ``timestamps`` those are not asked for."""
+        nodes = table_nodes(self._parts)
+        stored = stored_names(nodes)
+        wanted = stored if timestamps else [name for name in stored if not self._is_stamp(name)]
+        table = Table(self._server, nodes, self._notice, None if wanted in (stored, []) else wanted)
         arrays = self._arrays()
         self.rows = table.rows or max((array.rows for array in arrays.values()), default=0)
         if not self.rows:
             return
         arrays = {key: array for key, array in arrays.items() if self._complete(key, array)}
         numbers, times = self._numbers_and_times(table)
-        columns = self._columns(table)
-        stamps = self._timestamps(table, [*columns, *arrays], times)
+        columns = self._columns(table, stored)
+        stamps = self._timestamps(table, [*columns, *arrays], times) if timestamps else {}
         self._say_what_is_not_there(table, {*columns, *arrays})
         order = [key for key in self._keys if key in columns or key in arrays]
         filled = [key for key in order if is_external(self._keys[key])]
@@ -102,7 +105,7 @@ class Stream:
                         else regular(arrays[key].read(start, stop))
                         for key in order
                     },
-                    "timestamps": {key: stamps[key][start:stop] for key in order},
+                    "timestamps": {key: stamps[key][start:stop] for key in order if timestamps},
                     "filled": {key: [True] * (stop - start) for key in filled},
                 },
             )
@@ -115,20 +118,21 @@ class Stream:
         self._notice(f"stream {self.name}: Tiled has neither numbers nor times of its events")
         return np.arange(1, self.rows + 1), np.full(self.rows, np.nan)
 
-    def _columns(self, table: Table) -> dict[str, Column]:
+    def _columns(self, table: Table, stored: Collection[str]) -> dict[str, Column]:
         columns = {}
         for key, data_key in self._keys.items():
-            if key not in table:
-                continue
-            if key.startswith("ts_") and key.removeprefix("ts_") in self._keys:
+            if self._is_stamp(key) and key in stored:
                 # The writer puts the timestamps of x into a column ts_x, over the values of ts_x.
                 self._notice(
                     f"field {key}: its values were lost when the run was stored in Tiled, which put "
                     f"the timestamps of {key.removeprefix('ts_')} in their place"
                 )
-                continue
-            columns[key] = table.column(key, data_key)
+            elif key in table:
+                columns[key] = table.column(key, data_key)
         return columns
+
+    def _is_stamp(self, column: str) -> bool:
+        return column.startswith("ts_") and column.removeprefix("ts_") in self._keys
 
     def _timestamps(
         self, table: Table, keys: Sequence[str], times: NDArray[Any]
@@ -163,8 +167,7 @@ class Stream:
 
     def _say_what_is_not_there(self, table: Table, found: set[str]) -> None:
         for key, data_key in self._keys.items():
-            lost = key.startswith("ts_") and key.removeprefix("ts_") in self._keys
-            if key not in found and key not in self._parts and not lost:
+            if key not in found and key not in self._parts and not self._is_stamp(key):
                 kind = "external field" if is_external(data_key) else "field"
                 self._notice(f"{kind} {key}: Tiled has no values of it in stream {self.name}")
         known = {"seq_num", "time", *self._keys, *(f"ts_{key}" for key in self._keys)}

@@ -101,6 +101,11 @@ def _kind(dtype: np.dtype[Any]) -> str:
     return "i" if dtype.kind == "u" else dtype.kind
 
 
+def stored_names(nodes: Sequence[Node]) -> list[str]:
+    """Return the names of all columns of a table, without reading it."""
+    return [name for node in nodes for name in _schema(node).names]
+
+
 # -- from the server ---------------------------------------------------------------------------
 
 

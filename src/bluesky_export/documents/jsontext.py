@@ -28,6 +28,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, Literal
 
 import numpy as np
@@ -41,6 +42,7 @@ _TEXT = frozenset((str,))
 _SAME = frozenset((str, int, bool, type(None)))
 """Exact types whose values JSON has as they are."""
 _SAME_IN_PYTHON = _SAME | {float}
+_BREAK = re.compile("\n( *)")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -49,7 +51,19 @@ def dumps(
 ) -> str:
     """Return a value as JSON text by the rules of this module: strictly valid, unless ``python``."""
     plain = encode(value, notice, numbers)
+    if indent and numbers != "python":
+        with suppress(TypeError):  # orjson's own error is one: beyond 64 bits, lone surrogates, very deep
+            return _indented(plain, indent)
     return _valid(json.dumps(plain, ensure_ascii=False, allow_nan=numbers == "python", indent=indent))
+
+
+def _indented(plain: Any, indent: int) -> str:
+    """Return the same lines as Python's json, many times as fast; ``1e-7`` for ``1e-07``."""
+    text = orjson.dumps(plain, option=orjson.OPT_INDENT_2).decode()
+    if indent == 2:
+        return text
+    # A text in JSON has no line break of its own: what follows one is the indentation.
+    return _BREAK.sub(lambda match: "\n" + " " * (len(match[1]) // 2 * indent), text)
 
 
 def line(value: Any, *, notice: Notice | None = None) -> bytes:

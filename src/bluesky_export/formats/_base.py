@@ -96,6 +96,9 @@ class Writer:
     """The target is an address (``output.target.address``), not a file; ``appends`` is true then."""
     as_it_goes: ClassVar[bool] = False
     """The data are in the (temporary) file before the run has ended."""
+    reads_timestamps: bool = True
+    """Whether it looks at ``timestamps`` of event pages. If no writer does, an export does not read them;
+    an object may say so for itself, by its options. A live writer is given them always."""
     of_session: ClassVar[frozenset[str]] = frozenset()
     """Options that name code of the session's own; with one of them a live writer stays in it."""
     holds: ClassVar[frozenset[str]] = frozenset()

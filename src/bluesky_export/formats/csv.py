@@ -99,7 +99,7 @@ class CSVWriter(Writer):
         **common: Any,
     ) -> None:
         super().__init__(output, **common)
-        self._timestamps = timestamps
+        self._timestamps = self.reads_timestamps = timestamps
         self._metadata = metadata
         self._tables: dict[str, _Table] = {}
 

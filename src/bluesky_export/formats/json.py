@@ -76,7 +76,7 @@ class JSONWriter(Writer):
     ) -> None:
         super().__init__(output, **common)
         self._indent = indent
-        self._timestamps = timestamps
+        self._timestamps = self.reads_timestamps = timestamps
         self._streams: dict[str, _Stream] = {}
         self._external: list[list[Any]] = []
 

@@ -50,6 +50,7 @@ class PNGWriter(KeepingWriter):
 
     name = "png"
     suffix = ".png"
+    reads_timestamps = False
     summary = "a plot: detectors against the motor, maps of grids, contact sheets of images"
     how_to_open = ("any picture viewer",)
     holds = frozenset()

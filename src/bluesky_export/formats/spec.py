@@ -72,6 +72,7 @@ class SPECWriter(Writer):
     summary: ClassVar[str] = "SPEC data file, one scan a run, appended to; for spec2nexus, silx, PyMca"
     appends: ClassVar[bool] = True
     as_it_goes: ClassVar[bool] = True
+    reads_timestamps = False
     holds: ClassVar[frozenset[str]] = frozenset({"metadata", "text"})
     fidelity: ClassVar[Mapping[str, Fidelity]] = fidelity(
         {

@@ -65,6 +65,7 @@ class TIFFWriter(KeepingWriter):
     )
     summary = "the images, one stack a field or one file a frame; for ImageJ, tifffile"
     per_stream = True
+    reads_timestamps = False
     holds = frozenset({"images", "streams", "metadata"})
     fidelity = fidelity(
         {

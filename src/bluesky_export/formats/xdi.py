@@ -53,6 +53,7 @@ class XDIWriter(TablesWriter):
 
     name = "xdi"
     suffix = ".xdi"
+    reads_timestamps = False
     how_to_open = ("Athena, Larch, or in Python: numpy.loadtxt('….xdi')",)
     summary = "one absorption spectrum (XAS Data Interchange 1.0), for Athena and Larch"
     holds = frozenset({"metadata"})

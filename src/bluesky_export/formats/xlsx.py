@@ -104,7 +104,7 @@ class XLSXWriter(TablesWriter):
         **common: Any,
     ) -> None:
         super().__init__(output, **common)
-        self._timestamps = timestamps
+        self._timestamps = self.reads_timestamps = timestamps
         self._names = SheetNames("columns", "metadata")
         self._described: list[list[Any]] = []
 
