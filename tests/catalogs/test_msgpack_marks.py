@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import datetime
+import io
 
 import msgpack
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from bluesky_export.catalogs._document_files import Msgpack
+from bluesky_export.catalogs._document_files import Msgpack, _Watched
 from bluesky_export.documents import msgpacked
 
 from ..comparing import same
@@ -50,6 +53,24 @@ def test_what_comes_late_is_decoded(tmp_path, kind, read_size):
     (value,) = found[21][1]["data"].values()
     assert type(value) is type(MEANT[kind])
     assert value == MEANT[kind] if isinstance(value, (set, datetime.date)) else same(value, MEANT[kind])
+
+
+MARKS = [bytes([len(key)]) + key for key in msgpacked.KEYS]
+
+
+@given(st.lists(st.sampled_from([*MARKS, b"\xc4", b"\x00", b"\xc5", b"\x02"]) | st.binary(max_size=4)))
+def test_the_quick_look_misses_nothing(pieces):
+    seen = b"".join(pieces)
+    watched = _Watched(io.BytesIO())
+    if watched._keys.search(seen):
+        assert watched._may_hold(seen)
+
+
+@pytest.mark.parametrize("mark", MARKS)
+def test_the_quick_look_is_at_the_key_and_its_length(mark):
+    assert _Watched(io.BytesIO())._may_hold(b"\xc4" + mark)
+    assert not _Watched(io.BytesIO())._may_hold(b"\x01" + mark)
+    assert not _Watched(io.BytesIO())._may_hold(b"\xc4\x01" + mark[1:])
 
 
 def test_the_name_of_a_key_in_text_does_no_harm(tmp_path):

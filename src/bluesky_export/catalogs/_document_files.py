@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from typing import IO, Any
 
 import msgpack
+import numpy as np
 import orjson
 
 from ..documents import msgpacked
@@ -193,8 +194,14 @@ class Msgpack(Layout):
 class _Watched:
     """A file in which the keys that stand for an array, or for what msgpack has not, are noticed."""
 
-    _marks = tuple(bytes([len(key)]) + key for key in msgpacked.KEYS)
-    _keys = re.compile(rb"[\xc4\x00](?:" + b"|".join(map(re.escape, _marks)) + b")")  # bytes of that length
+    # Bytes of that length: of the length's own kind, or the last of more bytes of it.
+    _keys = re.compile(
+        rb"[\xc4\x00](?:" + b"|".join(re.escape(bytes([len(key)]) + key) for key in msgpacked.KEYS) + b")"
+    )
+    _first = frozenset(key[0] for key in msgpacked.KEYS)
+    _kinds, _lengths = np.zeros(256, bool), np.zeros(256, bool)
+    _kinds[[0xC4, 0]] = True
+    _lengths[[len(key) for key in msgpacked.KEYS]] = True
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
@@ -205,10 +212,19 @@ class _Watched:
         """Read so many bytes."""
         block = self._file.read(size)
         seen = self._before + block
-        if any(mark in seen for mark in self._marks) and self._keys.search(seen):
+        if self._may_hold(seen) and self._keys.search(seen):
             self.found = True
         self._before = seen[-16:]
         return block
+
+    def _may_hold(self, seen: bytes) -> bool:
+        """Say whether the regular expression, which takes five times as long, might find a key."""
+        octets = np.frombuffer(seen, np.uint8)
+        for first in self._first:
+            before = np.flatnonzero(octets[2:] == first)
+            if (self._kinds[octets[before]] & self._lengths[octets[before + 1]]).any():
+                return True
+        return False
 
 
 def _decode_no_pickle(obj: dict[Any, Any]) -> Any:
