@@ -112,16 +112,20 @@ class JSONWriter(Writer):
 
     def finish(self) -> None:
         """Write the object: one line a column, so that a person can read it."""
-        whole: dict[str, Any] = {
-            "format": "bluesky-export run",
-            "version": 1,
-            "status": self.status,
-            "start": self.start_doc,
-            "stop": self.stop_doc,
-            "streams": {name: stream.whole(self._timestamps) for name, stream in self._streams.items()},
-            "external": self._external,
-            "notices": list(self.notices),
-        }
+        whole = _Open(
+            {
+                "format": "bluesky-export run",
+                "version": 1,
+                "status": self.status,
+                "start": self.start_doc,
+                "stop": self.stop_doc,
+                "streams": _Open(
+                    (name, one.whole(self._timestamps)) for name, one in self._streams.items()
+                ),
+                "external": self._external,
+                "notices": list(self.notices),
+            }
+        )
         with self.output.part().open("w", encoding="utf-8", newline="\n") as file:
             for text in _pieces(whole, self._indent, self.notice):
                 file.write(text)
@@ -154,21 +158,23 @@ class _Stream:
                 column = columns.setdefault(field, [None] * before)
                 column.extend(_column(page[part][field]) if field in page[part] else [None] * rows)
 
-    def whole(self, timestamps: bool) -> dict[str, Any]:
+    def whole(self, timestamps: bool) -> _Open:
         def ordered(part: str) -> dict[str, Any]:
             known = self.columns[part]
             undeclared = sorted(self.columns["data"].keys() - self.fields.keys())
             return {f: _Row(known.get(f, [])) for f in (*self.fields, *undeclared)}
 
-        return {
-            "events": len(self.time),
-            "fields": self.fields,
-            "configuration": self.configuration,
-            "time": _Row(self.time),
-            "seq_num": _Row(self.seq_num),
-            "data": ordered("data"),
-            **({"timestamps": ordered("timestamps")} if timestamps else {}),
-        }
+        return _Open(
+            {
+                "events": len(self.time),
+                "fields": self.fields,
+                "configuration": self.configuration,
+                "time": _Row(self.time),
+                "seq_num": _Row(self.seq_num),
+                "data": ordered("data"),
+                **({"timestamps": ordered("timestamps")} if timestamps else {}),
+            }
+        )
 
 
 _AS_THEY_ARE = {str, int, bool, type(None)}
@@ -178,14 +184,20 @@ class _Row(list[Any]):
     """A list that is written on one line, however long."""
 
 
+class _Open(dict[str, Any]):
+    """A dict in which there are such lists, or may be further in."""
+
+
 def _column(values: Any) -> list[Any]:
     """Return a page's values as JSON has them, so that what a device changes later does not matter."""
     values = plain(values)
     if not isinstance(values, np.ndarray) and set(map(type, values)) <= _AS_THEY_ARE:
         return list(values)
     floats = as_floats(values)
-    encoded: list[Any] = jsontext.encode(values, numbers="named") if floats is None else floats.tolist()
-    return encoded
+    if floats is None:
+        encoded: list[Any] = jsontext.encode(values, numbers="named")
+        return encoded
+    return floats.tolist() if isinstance(values, np.ndarray) else list(values)
 
 
 def _pieces(value: Any, indent: int, notice: Callable[[str], None], level: int = 0) -> Iterator[str]:
@@ -193,9 +205,9 @@ def _pieces(value: Any, indent: int, notice: Callable[[str], None], level: int =
     pad = "\n" + " " * indent * level if indent else ""
     inner = list(value.values()) if isinstance(value, dict) else []
     if any(isinstance(item, _Row) for item in inner) or (
-        any(isinstance(item, dict) for item in inner)
-        # What reads like a value of jsontext, or has other keys than texts, is its business.
-        and all(type(key) is str for key in value)
+        # What reads like a value of jsontext is its business.
+        isinstance(value, _Open)
+        and any(isinstance(item, dict) for item in inner)
         and not jsontext.reads_as_ours(value)
     ):
         yield "{"
