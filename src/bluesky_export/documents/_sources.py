@@ -5,13 +5,15 @@ from __future__ import annotations
 import functools
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ._inflating import read_parts
 from .external import Block, Layout, Segment, Unreadable
 
 Array = NDArray[Any]
@@ -90,10 +92,15 @@ class HDF5Rows(Segment):
         return self._entries // self._per_row - self.start
 
     def read(self, start: int, stop: int) -> Array:
+        with closing(self.parts(start, stop, max(1, stop - start))) as parts:
+            return next(parts)
+
+    def parts(self, start: int, stop: int, step: int) -> Generator[Array]:
         with open_hdf5(self.path) as file:
-            dataset = file[self.dataset]
             low, high = ((self.start + row) * self._per_row for row in (start, stop))
-            return np.asarray(dataset[low:high]).reshape(stop - start, *self._row_shape)
+            with closing(read_parts(file[self.dataset], low, high, step * self._per_row)) as parts:
+                for first, values in zip(range(start, stop, step), parts, strict=True):
+                    yield values.reshape(min(step, stop - first), *self._row_shape)
 
     def block(self, first: int) -> Block | None:
         start = self.start * self._per_row

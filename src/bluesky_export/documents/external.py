@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -97,6 +97,11 @@ class Segment(ABC):
     @abstractmethod
     def read(self, start: int, stop: int) -> Array:
         """Return some rows, counted from the segment's first; raise if they cannot be read."""
+
+    def parts(self, start: int, stop: int, step: int) -> Generator[Array]:
+        """Yield some rows, so many at a time; raise if they cannot be read."""
+        for first in range(start, stop, step):
+            yield self.read(first, min(first + step, stop))
 
     def cut(self, rows: int) -> None:
         """Keep only the first rows (those which are there)."""
@@ -256,8 +261,11 @@ class ExternalColumn:
         return out
 
     def _values(self, first: int, segment: Segment, low: int, high: int) -> Array:
-        values = np.asarray(segment.read(low - first, high - first))
-        if values.shape != (high - low, *self.row_shape) or values.dtype != self.dtype:
+        return self._checked(segment.read(low - first, high - first), high - low)
+
+    def _checked(self, read: Array, rows: int) -> Array:
+        values = np.asarray(read)
+        if values.shape != (rows, *self.row_shape) or values.dtype != self.dtype:
             raise Unreadable(
                 f"holds {values.dtype} of shape {values.shape[1:]}, "
                 f"the others {self.dtype} of shape {self.row_shape}"
@@ -277,6 +285,21 @@ class ExternalColumn:
             self._miss(low, high, path, error)
         else:
             out[...] = values
+
+    def parts(self, start: int, stop: int, step: int) -> Generator[Array]:
+        """Yield rows, so many at a time, those missing filled. Close it if not all are wanted."""
+        for first, segment in self._segments:
+            if first <= start < stop <= first + segment.rows:
+                ahead = segment.parts(start - first, stop - first, step)
+                break
+        else:
+            ahead = (self.read(low, min(low + step, stop)) for low in range(start, stop, step))
+        with contextlib.closing(ahead):
+            for low in range(start, stop, step):
+                values: Array | None = None
+                with contextlib.suppress(Exception):  # below it is told which rows cannot be read
+                    values = self._checked(next(ahead), min(step, stop - low))
+                yield self.read(low, low + step) if values is None else values
 
     def pieces(self, max_bytes: int = 32 * 2**20) -> Iterator[tuple[int, Array]]:
         """Yield ``(first row, rows)`` over the whole column, in bounded memory."""

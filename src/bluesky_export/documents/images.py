@@ -6,7 +6,7 @@ Nothing here fills a gap: points without an image are named, not invented.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +18,7 @@ from .fields import is_external
 from .pages import Document
 from .tables import Table
 
-_AT_ONCE = 8 * 2**20
+_AT_ONCE = 2**20
 """Bytes that are read at once, unless a single point has more."""
 
 
@@ -141,15 +141,17 @@ class ImageColumn:
             return self.source.read(start, stop)
         return self.source[start:stop]
 
-    def pieces(self, rows: Array | None = None) -> Iterator[Array]:
+    def pieces(self, rows: Array | None = None) -> Generator[Array]:
         """Yield the images of those rows in turn, as many at once as bounded memory allows."""
         rows = self.present if rows is None else rows
         step = max(1, _AT_ONCE // max(1, self.row_bytes))
         breaks = np.flatnonzero(np.diff(rows) != 1) + 1
         for consecutive in np.split(rows, breaks) if len(rows) else ():
             first, last = int(consecutive[0]), int(consecutive[-1]) + 1
-            for start in range(first, last, step):
-                yield self.read(start, min(start + step, last))
+            if isinstance(self.source, ExternalColumn):
+                yield from self.source.parts(first, last, step)
+            else:
+                yield from (self.source[low : min(low + step, last)] for low in range(first, last, step))
 
     def close(self) -> None:
         """Close the files."""

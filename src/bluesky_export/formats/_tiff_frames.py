@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -63,12 +64,13 @@ class Frames:
     def write(self, path: Path, rows: Array) -> None:
         """Write a stack of some rows."""
         shape = (len(rows), *((self.count,) if self.count > 1 else ()), *self.shape)
+        pages = self._pages(shape, rows, range(self.count))
         whole = self.column.in_memory
         if whole is not None and len(rows) == self.column.rows:
-            frames: Iterator[Array] | Array = self._pixels(whole).reshape(shape)
+            pages.write(path, self._pixels(whole).reshape(shape))
         else:
-            frames = self._one_by_one(rows)
-        self._pages(shape, rows, range(self.count)).write(path, frames)
+            with closing(self._one_by_one(rows)) as frames:  # also if the disk is full: it reads ahead
+                pages.write(path, frames)
 
     def write_one(self, path: Path, row: int, frame: int, values: Array) -> None:
         """Write a single frame."""
@@ -77,9 +79,10 @@ class Frames:
     def _pixels(self, values: Array) -> Array:
         return values if values.dtype == self.dtype else values.astype(self.dtype)
 
-    def _one_by_one(self, rows: Array) -> Iterator[Array]:
-        for piece in self.column.pieces(rows):
-            yield from self._pixels(piece).reshape(-1, *self.shape)
+    def _one_by_one(self, rows: Array) -> Generator[Array]:
+        with closing(self.column.pieces(rows)) as pieces:
+            for piece in pieces:
+                yield from self._pixels(piece).reshape(-1, *self.shape)
 
     def _pages(self, shape: tuple[int, ...], rows: Array, frames: Any) -> Pages:
         numbers, times = self.numbers(rows), [self._times[row] for row in rows.tolist()]
