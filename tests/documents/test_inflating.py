@@ -18,6 +18,7 @@ from bluesky_export.documents import _inflating
 from bluesky_export.documents._inflating import read_parts
 from bluesky_export.documents._sources import HDF5Rows
 from bluesky_export.documents.external import ExternalColumn
+from bluesky_export.documents.images import ImageColumn
 
 DEFLATED = {"compression": "gzip", "shuffle": True}
 DTYPES = ["u1", "i1", "<u2", ">u2", "<i4", ">i8", "<u8", "<f2", ">f4", "<f8"]
@@ -201,6 +202,19 @@ def test_a_lost_row_is_named_and_the_others_are_read(tmp_path, step):
     ]
     assert same(np.concatenate(found), wanted)
     assert column.missing_rows.tolist() == [3]
+
+
+@pytest.mark.parametrize(
+    ("depth", "parts"), [(1, [2] * 3 + [1]), (5, [5, 2]), (7, [7]), (None, [2] * 3 + [1])]
+)
+def test_what_is_compressed_together_is_read_together(tmp_path, depth, parts):
+    """Else HDF5 decompresses a chunk as often as some of it is asked for."""
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        chunks = {"chunks": (depth, 512, 512), **DEFLATED} if depth else {}
+        file.create_dataset("x", (7, 512, 512), "u2", **chunks)
+    rows = HDF5Rows(tmp_path / "a.h5", "x", 0, 7, (512, 512))
+    column = ImageColumn("primary", "x", {}, ExternalColumn("x", [rows], np.dtype("u2"), (512, 512)))
+    assert [len(part) for part in column.pieces()] == parts
 
 
 def test_little_is_left_to_hdf5_and_so_are_large_chunks(tmp_path, monkeypatch):

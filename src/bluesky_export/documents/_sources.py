@@ -86,6 +86,7 @@ class HDF5Rows(Segment):
             self._per_row, self._row_shape = row_shape(
                 dataset.shape[1:], self._declared, self._multiplier, self._scalar
             )
+            self.together = -(-(dataset.chunks or (1,))[0] // self._per_row)
             return dataset.dtype, self._row_shape
 
     def available(self) -> int:

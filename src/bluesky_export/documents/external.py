@@ -84,6 +84,8 @@ class Segment(ABC):
     """Some consecutive rows of a column, from one place."""
 
     rows: int
+    together = 1
+    """Rows that are compressed in one: each read of some of them decompresses all."""
 
     @property
     @abstractmethod
@@ -286,6 +288,11 @@ class ExternalColumn:
         else:
             out[...] = values
 
+    @property
+    def together(self) -> int:
+        """Rows that are compressed in one, at most."""
+        return max((segment.together for _, segment in self._segments), default=1)
+
     def parts(self, start: int, stop: int, step: int) -> Generator[Array]:
         """Yield rows, so many at a time, those missing filled. Close it if not all are wanted."""
         for first, segment in self._segments:
@@ -298,7 +305,8 @@ class ExternalColumn:
             for low in range(start, stop, step):
                 values: Array | None = None
                 with contextlib.suppress(Exception):  # below it is told which rows cannot be read
-                    values = self._checked(next(ahead), min(step, stop - low))
+                    read = self._checked(next(ahead), min(step, stop - low))
+                    values = np.require(read, None, ["C", "W"])
                 yield self.read(low, low + step) if values is None else values
 
     def pieces(self, max_bytes: int = 32 * 2**20) -> Iterator[tuple[int, Array]]:

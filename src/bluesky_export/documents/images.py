@@ -18,8 +18,8 @@ from .fields import is_external
 from .pages import Document
 from .tables import Table
 
-_AT_ONCE = 2**20
-"""Bytes that are read at once, unless a single point has more."""
+_AT_ONCE, _TOGETHER = 2**20, 2**23
+"""Bytes that are read at once, unless a single point has more; and where points are compressed together."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,9 @@ class ImageColumn:
     def pieces(self, rows: Array | None = None) -> Generator[Array]:
         """Yield the images of those rows in turn, as many at once as bounded memory allows."""
         rows = self.present if rows is None else rows
-        step = max(1, _AT_ONCE // max(1, self.row_bytes))
+        together = self.source.together if isinstance(self.source, ExternalColumn) else 1
+        at_once, most = (size // max(1, self.row_bytes) for size in (_AT_ONCE, _TOGETHER))
+        step = max(1, at_once, min(together, most))
         breaks = np.flatnonzero(np.diff(rows) != 1) + 1
         for consecutive in np.split(rows, breaks) if len(rows) else ():
             first, last = int(consecutive[0]), int(consecutive[-1]) + 1
