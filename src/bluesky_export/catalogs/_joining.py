@@ -16,6 +16,7 @@ _WHOLE = ("uid", "time", "seq_num")
 _PARTS = ("data", "timestamps", "filled")
 _NO_TIMESTAMPS = ("data", "filled")
 _AT_ONCE = 32
+_LISTS = {list}
 
 
 def join_pages(documents: Iterable[Pair], page_size: int, *, timestamps: bool = True) -> Iterator[Pair]:
@@ -100,16 +101,17 @@ class _Joined:
                 columns += [given[key] for key in fields]
             else:
                 return False
-        try:
-            lengths = list(map(_length, columns))
-        except TypeError:  # no list
-            return False
-        if lengths.count(rows) < len(lengths):
+        if set(map(type, columns)) != _LISTS:
             return False
         if rows == 1:
-            self._single.append([value for (value,) in columns])
+            try:
+                self._single.append([value for (value,) in columns])
+            except ValueError:  # more values than one, or none
+                return False
             if len(self._single) >= _AT_ONCE:
                 self._join()
+        elif set(map(len, columns)) != {rows}:
+            return False
         else:
             self._join()
             for column, more in zip(self._columns, columns, strict=True):
@@ -134,6 +136,3 @@ class _Joined:
             for column, more in zip(self._columns, zip(*self._single, strict=True), strict=True):
                 column += more
             self._single.clear()
-
-
-_length = list.__len__  # of nothing but a list

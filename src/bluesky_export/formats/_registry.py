@@ -221,6 +221,13 @@ def options(name: str) -> dict[str, Option]:
 
 def options_of(cls: type[Writer]) -> dict[str, Option]:
     """Return the options of a writer, read from its signature, by name."""
+    writer: Any = cls  # mypy takes its objects' __hash__ for its own
+    return dict(_read_signature(writer))
+
+
+@functools.cache
+def _read_signature(cls: type[Writer]) -> dict[str, Option]:
+    """Evaluate the annotations, once: it takes longer than much of the rest of a small export."""
     hints = typing.get_type_hints(cls.__init__, include_extras=True)
     found = {}
     for key, parameter in cls.own_options().items():
