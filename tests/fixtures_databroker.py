@@ -7,6 +7,7 @@ it; ``REFUSED[name]`` then maps the uid of each run that the store would not tak
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import shutil
 import socket
@@ -34,6 +35,11 @@ def quiet() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
+
+
+def files_of(catalog: Any) -> list[str]:
+    """Return the paths of a catalog's document files."""
+    return [path for pattern, _ in catalog._files for path in sorted(glob.glob(pattern))]
 
 
 @contextlib.contextmanager

@@ -18,6 +18,8 @@ _COLUMNS = re.compile(r"\s*\S.*?\S {2,}(?=\S)")
 
 def printable(text: str) -> str:
     """Return text without control characters: metadata is untrusted."""
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() else "\ufffd" for c in text)
 
 
@@ -113,10 +115,8 @@ def text_table(
     hint : str
         What that last line has in the end: what to type.
     """
-    from rich.cells import cell_len
-
     cells = [[printable(cell) for cell in row] for row in [columns, *rows]]
-    widths = {name: max(cell_len(row[i]) for row in cells) for i, name in enumerate(columns)}
+    widths = {name: max(_cells(row[i]) for row in cells) for i, name in enumerate(columns)}
     left_out: list[str] = []
     if width is not None:
         _shorten(widths, width, keep)
@@ -183,15 +183,25 @@ def _shorten(widths: dict[str, int], width: int, keep: Sequence[str]) -> None:
         widths[max(wide, key=wide.__getitem__)] -= 1
 
 
-def _fit(text: str, width: int, keep_end: bool = False) -> str:
-    from rich.cells import cell_len, set_cell_size
+def _cells(text: str) -> int:
+    """Return how many cells of a terminal printable text takes: two for an ideogram."""
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len
 
-    if cell_len(text) <= width:
-        return text + " " * (width - cell_len(text))
+    return int(cell_len(text))
+
+
+def _fit(text: str, width: int, keep_end: bool = False) -> str:
+    blanks = width - _cells(text)
+    if blanks >= 0:
+        return text + " " * blanks
     if keep_end:
-        while cell_len(text) > width - 1:
+        while _cells(text) > width - 1:
             text = text[1:]
         return "…" + text
+    from rich.cells import set_cell_size
+
     cut: str = set_cell_size(text, width - 1)
     return cut + "…"
 

@@ -20,7 +20,7 @@ from bluesky_export.catalogs._where import alternatives, matches
 from bluesky_export.documents.pages import page_to_events
 from bluesky_export.errors import CatalogUnavailable, NoCatalog, NotFaithful, RunUnreadable, UsageError
 from tests.corpus import Pairs, all_runs
-from tests.fixtures_databroker import FACTORIES, REFUSED, mongo_catalog, mongo_server, quiet
+from tests.fixtures_databroker import FACTORIES, REFUSED, files_of, mongo_catalog, mongo_server, quiet
 
 
 def listed(value: Any, kind: str = "msgpack") -> Any:
@@ -386,7 +386,7 @@ def test_a_run_is_appended_to_while_the_session_looks(tmp_path):
 def test_a_file_cut_anywhere_is_read_as_far_as_it_goes(tmp_path, kind):
     pairs = make_run(rows=3)
     with quiet(), FACTORIES[kind]([pairs]) as whole:
-        (path,) = whole._present()
+        (path,) = files_of(whole)
         content = Path(path).read_bytes()
         layout = whole._files[0][1]
         all_documents = list(layout.documents(path))
@@ -416,7 +416,7 @@ def test_a_file_cut_anywhere_is_read_as_far_as_it_goes(tmp_path, kind):
 def test_one_damaged_file_is_one_bad_run(tmp_path, kind, damage):
     good, bad, worse = make_run(1e9), make_run(1e9 + 1), make_run(1e9 + 2)
     with FACTORIES[kind]([good, bad, worse]) as catalog:
-        paths = {Path(path).stem: Path(path) for path in catalog._present()}
+        paths = {Path(path).stem: Path(path) for path in files_of(catalog)}
         middle = paths[bad[0][1]["uid"]]
         content = middle.read_bytes()
         stop = content.rindex(b'["stop"' if kind == "jsonl" else b"\x92\xa4stop")
@@ -440,7 +440,7 @@ def test_one_damaged_file_is_one_bad_run(tmp_path, kind, damage):
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_a_forbidden_file_is_one_bad_run(tmp_path):
     with FACTORIES["msgpack"]([make_run(1e9), make_run(1e9 + 1)]) as catalog:
-        Path(next(iter(catalog._present()))).chmod(0)
+        Path(files_of(catalog)[0]).chmod(0)
         assert sorted(run.status for run in catalog.newest(5)) == ["success", "unreadable"]
 
 
@@ -455,7 +455,7 @@ def test_two_runs_in_one_file_are_not_mixed(tmp_path):
 def test_a_share_that_is_gone_is_not_an_empty_catalog(tmp_path):
     with FACTORIES["msgpack"]([make_run()]) as catalog:
         assert len(catalog) == 1
-        folder = Path(next(iter(catalog._present()))).parent
+        folder = Path(files_of(catalog)[0]).parent
         away = folder.with_name(folder.name + "-away")
         folder.rename(away)
         try:
@@ -767,7 +767,7 @@ def test_our_own_objects_pass():
 
 def test_open_catalog_by_name(tmp_path, monkeypatch):
     with FACTORIES["msgpack"]([make_run(scan_id=11)]) as source:
-        folder = Path(next(iter(source._present()))).parent
+        folder = Path(files_of(source)[0]).parent
         (tmp_path / "mine.yml").write_text(
             "sources:\n  my_beamline:\n    driver: bluesky-msgpack-catalog\n"
             f"    args: {{paths: ['{folder}/*.msgpack']}}\n"

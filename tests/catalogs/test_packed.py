@@ -17,7 +17,7 @@ from bluesky_export.catalogs import open_catalog
 from bluesky_export.documents.pages import page_to_events
 from bluesky_export.errors import NoCatalog, RunUnreadable, UsageError
 from tests.corpus import Pairs, needs_real_data, real_data
-from tests.fixtures_databroker import FACTORIES, mongo_catalog, mongo_server, pack, quiet
+from tests.fixtures_databroker import FACTORIES, files_of, mongo_catalog, mongo_server, pack, quiet
 
 from .test_databroker import events_by_stream, make_run, uids_of
 
@@ -95,7 +95,7 @@ def test_external_files_of_a_pack_are_found_where_they_are_now(tmp_path):
         engine, pairs = RunEngine({}), []
         engine(count([detector], 2), lambda name, doc: pairs.append((name, doc)))
         with FACTORIES["msgpack"]([pairs]) as source:
-            folder = Path(next(iter(source._present()))).parent
+            folder = Path(files_of(source)[0]).parent
             target = tmp_path / "packed"
             code = (
                 "import warnings; warnings.simplefilter('ignore')\n"

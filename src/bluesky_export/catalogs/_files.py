@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -13,10 +14,22 @@ from ..errors import CatalogUnavailable, RunUnreadable
 from ._base import Run
 from ._document_files import Layout
 from ._heads import Head, HeadCatalog
+from ._looking import Look, Stamp, look
+from ._plain import start_time
 from ._stream import StreamRun, Transforms
 
-Stamp = tuple[float, int, int, int]
-"""Modification time in s and in ns, size and inode: what changes when a file changes."""
+Known = tuple[Mapping[str, Mapping[str, Any]], Mapping[str, float]]
+"""Start documents by path, all of them of the catalog, and the times that the files had when read."""
+
+_Record = tuple[Stamp | None, Layout, Mapping[str, Any] | None]
+"""A file as it was when its start document was read (None: to be read again), and the document."""
+
+_TICK = 2.0
+"""Seconds within which a file that is written twice may bear one time: the coarsest clock (FAT's).
+
+A file whose time is not that long ago when it is read, or is still to come, is read again at the next look:
+what was written into it right after, and as much, would not show otherwise.
+"""
 
 
 class FileRun(StreamRun):
@@ -93,8 +106,8 @@ class FileCatalog(HeadCatalog):
         databroker's transforms.
     accept : callable, optional
         Says of a start document whether the run belongs to the catalog.
-    known : dict of str to (float, Mapping), optional
-        Start documents by path that another reader has loaded at that modification time.
+    known : callable, optional
+        Asked once, at the first look, for what another reader has loaded.
     """
 
     def __init__(
@@ -105,48 +118,82 @@ class FileCatalog(HeadCatalog):
         root_map: Mapping[str, str],
         transforms: Transforms | None = None,
         accept: Callable[[Mapping[str, Any]], bool] | None = None,
-        known: Mapping[str, tuple[float, Mapping[str, Any]]] | None = None,
+        known: Callable[[], Known] | None = None,
     ) -> None:
         self.name = name
         self._files = list(files)
         self._root_map = root_map
         self._transforms = transforms or {}
         self._accept = accept
-        self._known = dict(known or {})
-        self._read: dict[str, tuple[Stamp, Head | None]] = {}
+        self._known = known
+        self._filled = False
+        self._read: dict[str, _Record] = {}
+        self._broken: dict[str, UnreadableRun] = {}
+        self._looks: list[Look] | None = None
+        self._order: list[Head] = []
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}: {', '.join(pattern for pattern, _ in self._files)}>"
 
     def _heads(self) -> list[Head]:
-        present = self._present()
-        if not present and (self._read or self._known):
-            self._check_folders()
-        self._read = {path: self._read[path] for path in self._read.keys() & present.keys()}
-        by_uid: dict[str, tuple[Stamp, Head]] = {}
-        for path, (stamp, layout) in sorted(present.items()):
-            before = self._read.get(path)
-            if before is None or before[0] != stamp:
-                before = self._read[path] = stamp, self._head(path, stamp, layout)
-            head = before[1]
-            if head is None or (self._accept and not (head.readable and self._accept(head.start))):
-                continue
-            uid = str(head.start["uid"])
-            if uid not in by_uid or by_uid[uid][0] < stamp:  # copies of a run: the last one written
-                by_uid[uid] = stamp, head
-        return [head for _, head in by_uid.values()]
+        before = time.time()
+        looks = [look(pattern) for pattern, _ in self._files]
+        if looks != self._looks:
+            if self._known is not None:
+                self._take_over(*self._known(), looks, before - _TICK)
+                self._known = None
+            if self._filled and not any(paths for paths, _ in looks):
+                self._check_folders()
+            self._read_changed(looks, before - _TICK)
+            self._order = self._ordered(looks)
+            self._filled = self._filled or bool(self._read)
+            # As long as nothing changes the order stands, unless something has to be read again anyhow.
+            self._looks = None if any(stamp is None for stamp, _, _ in self._read.values()) else looks
+        return self._order
 
-    def _present(self) -> dict[str, tuple[Stamp, Layout]]:
-        found = {}
-        for pattern, layout in self._files:
-            for path in glob.glob(pattern):
-                try:
-                    found[path] = _stamp_of(path), layout
-                except FileNotFoundError:
-                    continue  # removed since, or a link to nowhere
-                except OSError as error:
-                    raise CatalogUnavailable(f"{path} cannot be reached: {error.strerror}") from error
-        return found
+    def _take_over(
+        self,
+        starts: Mapping[str, Mapping[str, Any]],
+        times: Mapping[str, float],
+        looks: list[Look],
+        settled: float,
+    ) -> None:
+        """Take what another reader has loaded of files that are now as they were then."""
+        self._filled = bool(starts)
+        for (_, layout), (paths, stamps) in zip(self._files, looks, strict=True):
+            self._read |= {
+                path: (stamp, layout, starts[path])
+                for path, stamp in zip(paths, stamps, strict=True)
+                if times.get(path) == stamp[0] < settled and path in starts
+            }
+
+    def _read_changed(self, looks: list[Look], settled: float) -> None:
+        before, present = self._read, {}
+        for (_, layout), (paths, stamps) in zip(self._files, looks, strict=True):
+            for path, stamp in zip(paths, stamps, strict=True):
+                record = before.get(path)
+                if record is None or record[0] != stamp:
+                    record = self._record(path, stamp, layout, settled)
+                present[path] = record
+        self._read = present
+        if self._broken:
+            self._broken = {path: run for path, run in self._broken.items() if path in present}
+
+    def _ordered(self, looks: list[Look]) -> list[Head]:
+        """Return the runs in the order of their times, those of one time in that of their files."""
+        heads = [
+            (start_time(start), path, layout, start)
+            for path, (_, layout, start) in self._read.items()
+            if start is not None
+        ]
+        if len({str(head[3]["uid"]) for head in heads}) < len(heads):
+            stamps: dict[str, Stamp] = {}
+            for paths, found in looks:
+                stamps |= zip(paths, found, strict=True)
+            heads.sort(key=lambda head: (stamps[head[1]], head[1]))
+            heads = list({str(head[3]["uid"]): head for head in heads}.values())  # the last one written
+        heads.sort()
+        return heads  # type: ignore[return-value]
 
     def _check_folders(self) -> None:
         """Tell a catalog that has become empty from a share that is gone."""
@@ -156,21 +203,29 @@ class FileCatalog(HeadCatalog):
                 f"{self.name}: the folder {folders[0]} is not there any more; is its share mounted?"
             )
 
-    def _head(self, path: str, stamp: Stamp, layout: Layout) -> Head | None:
-        known = self._known.get(path)
-        if known is not None and known[0] == stamp[0]:
-            return Head(known[1], lambda: self._run(path, layout, known[1]))
+    def _record(self, path: str, stamp: Stamp, layout: Layout, settled: float) -> _Record:
+        """Read a file's start document; to be read again if the file's times may not tell a change."""
+        self._broken.pop(path, None)
+        kept = stamp if max(stamp[0], stamp[-1] / 1e9) < settled else None
         try:
             start = layout.head(path)
         except RunUnreadable as error:
-            unreadable = UnreadableRun(path, stamp[0], error)
-            return Head(unreadable.start, lambda: unreadable, readable=False)
-        return None if start is None else Head(start, lambda: self._run(path, layout, start))
+            if isinstance(error.__cause__, OSError):
+                kept = None  # permission and the network may come back, and leave the file as it is
+            if self._accept is not None:
+                return kept, layout, None
+            self._broken[path] = run = UnreadableRun(path, stamp[0], error)
+            return kept, layout, run.start
+        if start is not None and self._accept is not None and not self._accept(start):
+            start = None
+        return kept, layout, start
 
-    def _run(self, path: str, layout: Layout, start: Mapping[str, Any]) -> Run:
+    def _open(self, head: Head) -> Run:
+        _, path, layout, start = head
+        broken = self._broken.get(path)
+        if broken is not None:
+            return broken
         return FileRun(path, layout, start, self._transforms, self._root_map)
 
-
-def _stamp_of(path: str) -> Stamp:
-    status = os.stat(path)
-    return status.st_mtime, status.st_mtime_ns, status.st_size, status.st_ino
+    def _readable(self, head: Head) -> bool:
+        return head[1] not in self._broken

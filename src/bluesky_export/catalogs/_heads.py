@@ -3,49 +3,56 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from ._base import Catalog, Query, Run
-from ._plain import start_time
 from ._where import matches
 
-
-class Head(NamedTuple):
-    """A start document as it is stored, and how to get its run."""
-
-    start: Mapping[str, Any]
-    run: Callable[[], Run]
-    readable: bool = True
+Head = tuple[float, Any, Any, Mapping[str, Any]]
+"""The time to sort a run by, what decides between runs of one time (no two have the same), what its
+run is opened by, and its start document as it is stored. A bare tuple: there may be many thousands."""
 
 
 class HeadCatalog(Catalog):
     """A catalog that can give the start documents of all its runs at little cost.
 
     Runs are looked up by the start document as stored; transforms of the catalog show in the
-    runs only (databroker does the same).
+    runs only (databroker does the same). Only runs that are asked for are opened.
     """
 
     @abstractmethod
     def _heads(self) -> Iterable[Head]:
-        """Return the heads of all runs there are now, in a fixed order."""
+        """Return the heads of all runs there are now."""
+
+    @abstractmethod
+    def _open(self, head: Head) -> Run:
+        """Return the run of a head."""
+
+    def _readable(self, head: Head) -> bool:
+        """Say whether a start document was there: else a search does not find the run."""
+        return True
 
     def _sorted(self) -> list[Head]:
-        return sorted(self._heads(), key=lambda head: start_time(head.start))
+        return sorted(self._heads())
 
     def newest(self, n: int, skip: int = 0) -> list[Run]:
-        return [head.run() for head in self._sorted()[::-1][skip : skip + n]]
+        return [self._open(head) for head in self._sorted()[::-1][skip : skip + n]]
 
     def by_scan_id(self, first: int, last: int | None = None) -> list[Run]:
         top = first if last is None else last
-        return [head.run() for head in self._sorted() if _between(head.start.get("scan_id"), first, top)]
+        return [
+            self._open(head) for head in self._sorted() if _between(head[-1].get("scan_id"), first, top)
+        ]
 
     def by_uid(self, prefix: str, limit: int = 10) -> list[Run]:
-        found = [head for head in self._sorted() if str(head.start["uid"]).startswith(prefix)]
-        return [head.run() for head in found[:limit]]
+        found = [head for head in self._sorted() if str(head[-1]["uid"]).startswith(prefix)]
+        return [self._open(head) for head in found[:limit]]
 
     def search(self, query: Query) -> list[Run]:
-        return [head.run() for head in self._sorted() if head.readable and matches(head.start, query)]
+        return [
+            self._open(head) for head in self._sorted() if self._readable(head) and matches(head[-1], query)
+        ]
 
     def __len__(self) -> int:
         return len(list(self._heads()))

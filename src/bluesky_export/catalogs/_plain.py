@@ -17,10 +17,11 @@ def plain(value: Any) -> Any:
     kind = type(value)
     if kind in _AS_IS:
         return value
-    if kind is dict or isinstance(value, Mapping):
-        return {key: plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
+        return [item if type(item) in _AS_IS else plain(item) for item in value]
+    if kind is dict or isinstance(value, Mapping):
+        # most values are plain, and need no call
+        return {key: item if type(item) in _AS_IS else plain(item) for key, item in value.items()}
     if kind.__module__.partition(".")[0] == "bson":
         return _from_bson(value)
     return value

@@ -7,6 +7,7 @@ Each kind of store is read its own way: document files by :mod:`._files`, MongoD
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
@@ -15,7 +16,7 @@ from ..documents.pages import Pair
 from ..errors import CatalogUnavailable
 from ._base import Catalog, Query, Run
 from ._document_files import Jsonl, Layout, Msgpack
-from ._files import FileCatalog, FileRun
+from ._files import FileCatalog, FileRun, Known
 from ._heads import Head, HeadCatalog
 from ._plain import one_line, plain, start_time
 from ._stream import GeneratorRun, StreamRun
@@ -87,12 +88,9 @@ def _reads_files(catalog: Any, module: str) -> bool:
 
 
 def _file_catalog(catalog: Any, driver: Any, layout: Layout) -> FileCatalog:
-    known = {}
-    for uid, entry in list(catalog._entries.items()):
-        made_with = entry._captured_init_kwargs["args"]
-        if made_with["gen_func"] is driver.gen:
-            path = made_with["gen_args"][0]
-            known[path] = (catalog._filename_to_mtime.get(path), catalog._uid_to_run_start_doc[uid])
+    # Not of a search's result: where a file holds another run by now, which does not match, databroker has
+    # the file's new time and the old run.
+    known = partial(_loaded, catalog, driver.gen) if not catalog._query else None
     return FileCatalog(
         name_of(catalog),
         [(str(path), layout) for path in catalog.paths],
@@ -101,6 +99,24 @@ def _file_catalog(catalog: Any, driver: Any, layout: Layout) -> FileCatalog:
         accept=_acceptance(catalog._query),
         known=known,
     )
+
+
+def _loaded(catalog: Any, gen: Callable[..., Any]) -> Known:
+    """Return the start documents that databroker has read, by file, and the times of the files then.
+
+    Not of a file out of which it has read two runs: it does not say which was the last.
+    """
+    starts, entries = catalog._uid_to_run_start_doc, list(catalog._entries.items())
+    found = {
+        made_with["gen_args"][0]: starts[uid]
+        for uid, entry in entries
+        if (made_with := entry._captured_init_kwargs["args"])["gen_func"] is gen
+    }
+    if len(found) < len(entries):
+        files = [entry._captured_init_kwargs["args"]["gen_args"][:1] for _, entry in entries]
+        read = Counter(path for one in files for path in one)
+        found = {path: start for path, start in found.items() if read[path] == 1}
+    return found, catalog._filename_to_mtime
 
 
 def _acceptance(query: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], bool] | None:
@@ -136,13 +152,15 @@ class MemoryCatalog(HeadCatalog):
             self._catalog.force_reload()  # new runs show only after it
         except Exception as error:  # a driver that is not ours, and whatever it reads
             raise CatalogUnavailable(f"{self.name} cannot be read again: {one_line(error)}") from error
+        starts = self._catalog._uid_to_run_start_doc
+        entries = list(self._catalog._entries.items())
         return [
-            Head(self._catalog._uid_to_run_start_doc[uid], partial(self._run, uid, entry))
-            for uid, entry in list(self._catalog._entries.items())
+            (start_time(starts[uid]), number, entry, starts[uid])
+            for number, (uid, entry) in enumerate(entries)
         ]
 
-    def _run(self, uid: str, entry: Any) -> Run:
-        start = self._catalog._uid_to_run_start_doc[uid]
+    def _open(self, head: Head) -> Run:
+        _, _, entry, start = head
         return _generator_run(start, entry._captured_init_kwargs["args"], self._catalog.root_map)
 
 
@@ -194,15 +212,20 @@ class AnyBrokerCatalog(HeadCatalog):
             runs = [catalog[uid] for uid in list(catalog)]
         except Exception as error:  # a driver that is not ours, and whatever it reads
             raise CatalogUnavailable(f"{self.name} does not answer: {one_line(error)}") from error
-        return [Head(run._get_run_start(), partial(PageReaderRun, run)) for run in runs]
+        starts = [run._get_run_start() for run in runs]
+        return [
+            (start_time(start), number, run, start)
+            for number, (run, start) in enumerate(zip(runs, starts, strict=True))
+        ]
+
+    def _open(self, head: Head) -> Run:
+        return PageReaderRun(head[2])
 
     def search(self, query: Query) -> list[Run]:
         """Return the runs that match, oldest first; found by the catalog itself."""
         asked = mongo_query(query)
-        if not asked:
-            return [head.run() for head in self._sorted()]
-        found = self._heads_of(self._catalog.search(asked))
-        return [head.run() for head in sorted(found, key=lambda head: start_time(head.start))]
+        found = self._heads_of(self._catalog.search(asked)) if asked else self._heads()
+        return [self._open(head) for head in sorted(found)]
 
     def __len__(self) -> int:
         return len(self._catalog)
