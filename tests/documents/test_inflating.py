@@ -202,6 +202,7 @@ def test_a_lost_row_is_named_and_the_others_are_read(tmp_path, step):
     ]
     assert same(np.concatenate(found), wanted)
     assert column.missing_rows.tolist() == [3]
+    assert [len(part) for part in column.parts(2, 5, 2)] == [2, 1]  # no row beyond those asked for
 
 
 @pytest.mark.parametrize(

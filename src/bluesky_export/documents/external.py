@@ -307,7 +307,7 @@ class ExternalColumn:
                 with contextlib.suppress(Exception):  # below it is told which rows cannot be read
                     read = self._checked(next(ahead), min(step, stop - low))
                     values = np.require(read, None, ["C", "W"])
-                yield self.read(low, low + step) if values is None else values
+                yield self.read(low, min(low + step, stop)) if values is None else values
 
     def pieces(self, max_bytes: int = 32 * 2**20) -> Iterator[tuple[int, Array]]:
         """Yield ``(first row, rows)`` over the whole column, in bounded memory."""
