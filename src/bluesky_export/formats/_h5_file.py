@@ -18,6 +18,8 @@ from typing import Any
 
 import h5py
 
+from ._h5_behind import Behind
+
 KEPT, KEPT_IN_ALL = 2**18, 2**26
 """Bytes: larger writes after an error are raw data, which HDF5 does not read again; and who goes on for
 that long without a look at the error is not helped by the rest."""
@@ -56,9 +58,11 @@ class SafeFile:
         self._room = KEPT_IN_ALL
         self.error: BaseException | None = None
         self._raw = FileIO(path, "w+")
+        self._behind = Behind(self._raw.fileno(), self._fail)
         try:
             self.file = h5py.File(self, "w", **options)
         except BaseException:
+            self._behind.join()
             self._raw.close()
             raise
         self._number: int | None = self.file.id.id
@@ -115,6 +119,7 @@ class SafeFile:
                 self._raw.seek(begin)
                 while done < len(view):
                     done += self._raw.write(view[done:])
+                self._behind.wrote(done)
             except BaseException as error:
                 self.error = error
         if self.error is not None and len(view) <= min(KEPT, self._room):
@@ -155,6 +160,9 @@ class SafeFile:
         with suppress(Exception):  # the first error is the one to tell
             self._close()
 
+    def _fail(self, error: BaseException) -> None:
+        self.error = self.error or error
+
     def _close(self) -> None:
         if self._number is None:
             return
@@ -163,6 +171,7 @@ class SafeFile:
         try:
             self.file.close()
         finally:
+            self._behind.join()
             self._kept.clear()
             try:
                 self._raw.close()
