@@ -15,7 +15,7 @@ import pytest
 from benchmarks import _runs, _stores
 
 from bluesky_export import export, runs
-from bluesky_export.catalogs import _files, _stream
+from bluesky_export.catalogs import _files, _stream, _tiled_runs
 
 from .fixtures_databroker import quiet
 from .fixtures_tiled import store
@@ -175,5 +175,8 @@ def test_requests_to_tiled(tiled_scratch, tmp_path):
     with requests_to(folder) as sent:
         export(-1, "csv", f"{tmp_path}/", catalog=folder)
     cost["export of two streams"] = len(sent)
-    # The run; its streams; of each stream its parts and its table.
-    assert cost == {"runs": 1, "uid prefix": 1, "export of two streams": 1 + 1 + 2 * 2}, sent
+    # The run; its streams with their parts; the table of each stream.
+    assert cost == {"runs": 1, "uid prefix": 1, "export of two streams": 1 + 1 + 2}, sent
+    with mock.patch.object(_tiled_runs, "family", return_value=None), requests_to(folder) as sent:
+        export(-1, "json", f"{tmp_path}/", catalog=folder)
+    assert len(sent) == 1 + 1 + 2 * 2  # a server that does not offer that: the parts of each stream

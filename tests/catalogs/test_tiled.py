@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from bluesky_export.catalogs._base import Query
+from bluesky_export.catalogs._tiled_http import RefusedRequest, Server
 from bluesky_export.catalogs.tiled import TiledCatalog
 
 from ..corpus import all_runs
@@ -100,11 +101,44 @@ def test_reading_costs_few_requests(tiled_filled: TiledServer) -> None:
     (run,) = TiledCatalog(client).by_uid(RUNS["sim-grid"][0][1]["uid"])
     with requests_of(client) as seen:
         list(run.documents(1))
-    assert len(seen) == 3, seen  # streams, what is in the stream, its table
+    assert len(seen) == 2, seen  # streams and what is in them, a table
     with requests_of(client) as seen:
         run.descriptors()
         run.counts()
     assert not seen
+
+
+@pytest.mark.parametrize(
+    "fault", ["none", "no link", "refused", "a part is missing", "a stream is missing"]
+)
+def test_where_both_levels_of_a_run_do_not_come_at_once(
+    tiled_filled: TiledServer, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    """Each stream is asked for its parts: nothing is left out for a server that cannot search in depth."""
+    documents = RUNS["sim-baseline"]
+    (run,) = tiled_filled.catalog().by_uid(documents[0][1]["uid"])
+    real, asked = Server.json, []
+
+    def answer(self: Server, url: str, params: Any = None) -> Any:
+        asked.append(url)
+        if "/search-deep/" not in url:
+            return real(self, url, params)
+        if fault == "refused":
+            raise RefusedRequest("the tree is mounted", 400)
+        found = real(self, url, params)
+        if fault.endswith("missing"):
+            family = "table" if fault == "a part is missing" else "container"
+            gone = next(n for n in found["data"] if n["attributes"]["structure_family"] == family)
+            found["data"].remove(gone)
+        return found
+
+    if fault == "no link":
+        del run._node["links"]["search_deep"]
+    monkeypatch.setattr(Server, "json", answer)
+    assert singles(run.documents()) == singles(as_stored(documents))
+    deep = ["/search-deep/" in url for url in asked]
+    assert any(deep) is (fault != "no link")
+    assert all(deep) is (fault == "none")
 
 
 def test_the_servers_are_what_they_are_called(tiled_servers: dict[str, TiledServer]) -> None:

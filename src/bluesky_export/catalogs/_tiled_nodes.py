@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from ._tiled_http import Server
+from ._tiled_http import RefusedRequest, Server
 
 Node = Mapping[str, Any]
 
@@ -71,6 +71,41 @@ def count(server: Server, link: str, params: Mapping[str, Any]) -> int:
     """Return the number of nodes of a search, without their contents."""
     answer = server.json(link, {**params, "fields": "count"})
     return int(answer["meta"]["count"])
+
+
+Family = dict[str, tuple[Node, dict[str, Node]]]
+"""The nodes in a container, by name, each with the nodes in it."""
+
+
+def family(server: Server, node: Node) -> Family | None:
+    """Return two levels of a container in one request, with their structures and data sources.
+
+    None where the server does not offer it, or where its answer is not plainly whole: then each
+    container has to be asked for.
+    """
+    link, above = (node.get("links") or {}).get("search_deep"), node["attributes"].get("ancestors")
+    if not link or above is None:
+        return None
+    params = {"include_data_sources": True, "max_depth": 2}
+    try:
+        nodes = list(search(server, link, params, fields=[*_HEAD, "structure", "data_sources"]))
+    except RefusedRequest as error:
+        if error.gone:
+            raise
+        return None  # a tree that is mounted, or is no catalog, is not searched in depth
+    here = [*above, node["id"]]
+    found: Family = {one["id"]: (one, {}) for one in nodes if one["attributes"].get("ancestors") == here}
+    for one in nodes:
+        *path, parent = one["attributes"].get("ancestors") or [None]
+        if path == here and parent in found:
+            found[parent][1][one["id"]] = one
+    whole = len(found) + sum(len(parts) for _, parts in found.values()) == len(nodes)
+    counted = all(
+        one["attributes"]["structure"].get("count") == len(parts)
+        for one, parts in found.values()
+        if one["attributes"]["structure_family"] == "container"
+    )
+    return found if whole and counted else None
 
 
 def children(server: Server, node: Node, *, data_sources: bool = False) -> dict[str, Node]:

@@ -17,7 +17,7 @@ from ._base import Run
 from ._plain import plain
 from ._tiled_descriptors import descriptors_of
 from ._tiled_http import Server
-from ._tiled_nodes import RUN, STREAM, Node, children, spec_version
+from ._tiled_nodes import RUN, STREAM, Node, children, family, spec_version
 
 if TYPE_CHECKING:
     from ._tiled_streams import Stream
@@ -73,13 +73,14 @@ class TiledRun(Run):
             return
         self._look_for_cut_numbers(self.start, "start")
         yield "start", self.start
-        described = self._described()
+        nodes, parts = self._nodes_and_parts()
+        described = {node["id"]: descriptors_of(node, self.uid) for node in nodes}
         for doc in _by_time([doc for docs in described.values() for doc in docs]):
             for device, known in (doc.get("configuration") or {}).items():
                 # Not in data_keys: a limit of 1.8e308 is EPICS's way to say that there is none.
                 self._look_for_cut_numbers(known.get("data"), f"configuration of {device}")
             yield "descriptor", doc
-        for stream in self._opened(described):
+        for stream in self._opened(nodes, described, parts):
             yield from stream.assets()
             yield from stream.pages(page_size, timestamps=timestamps)
             self._check_count(stream.name, stream.rows, external=_all_external(described[stream.name]))
@@ -90,7 +91,9 @@ class TiledRun(Run):
 
     def assets(self) -> Iterator[Pair]:
         """Yield stream resources and stream datums, without reading events."""
-        for stream in self._opened(self._described()):
+        nodes, parts = self._nodes_and_parts()
+        described = {node["id"]: descriptors_of(node, self.uid) for node in nodes}
+        for stream in self._opened(nodes, described, parts):
             yield from stream.assets()
 
     def counts(self) -> dict[str, int]:
@@ -122,10 +125,19 @@ class TiledRun(Run):
     def _stream_nodes(self) -> list[Node]:
         if self._streams is not None:
             return self._streams
-        found = children(self._server, self._node)
-        old = found.get("streams")
-        if old is not None and spec_version(old, STREAM) is None:  # the layout of 2025, one level more
-            found = children(self._server, old)
+        return self._take_streams(children(self._server, self._node))
+
+    def _nodes_and_parts(self) -> tuple[list[Node], Mapping[str, Mapping[str, Node]]]:
+        """Return the streams, and their parts as far as these come in the same request."""
+        found = family(self._server, self._node)
+        if found is None or _old_layout({name: node for name, (node, _) in found.items()}):
+            return self._stream_nodes(), {}
+        streams = self._take_streams({name: node for name, (node, _) in found.items()})
+        return streams, {name: parts for name, (_, parts) in found.items()}
+
+    def _take_streams(self, found: dict[str, Node]) -> list[Node]:
+        if _old_layout(found):
+            found = children(self._server, found["streams"])
         streams = []
         for name, node in found.items():
             metadata = node["attributes"].get("metadata") or {}
@@ -140,11 +152,18 @@ class TiledRun(Run):
     def _described(self) -> dict[str, list[dict[str, Any]]]:
         return {node["id"]: descriptors_of(node, self.uid) for node in self._stream_nodes()}
 
-    def _opened(self, described: Mapping[str, list[dict[str, Any]]]) -> Iterator[Stream]:
+    def _opened(
+        self,
+        nodes: list[Node],
+        described: Mapping[str, list[dict[str, Any]]],
+        known: Mapping[str, Mapping[str, Node]],
+    ) -> Iterator[Stream]:
         from ._tiled_streams import Stream
 
-        for node in self._stream_nodes():
-            parts = children(self._server, node, data_sources=True)
+        for node in nodes:
+            parts = known.get(node["id"])
+            if parts is None:
+                parts = children(self._server, node, data_sources=True)
             yield Stream(self._server, parts, described[node["id"]], self._note)
 
     def _rows(self, stream: Node) -> int:
@@ -200,6 +219,11 @@ class TiledRun(Run):
                 if item["name"] == "stop" and not item["doc"]:
                     continue
                 yield item["name"], item["doc"]
+
+
+def _old_layout(found: Mapping[str, Node]) -> bool:
+    """Say whether the streams of a run are one level further down, as they were in 2025."""
+    return "streams" in found and spec_version(found["streams"], STREAM) is None
 
 
 def _all_external(descriptors: Sequence[Mapping[str, Any]]) -> bool:
