@@ -109,7 +109,7 @@ def test_reading_costs_few_requests(tiled_filled: TiledServer) -> None:
 
 
 @pytest.mark.parametrize(
-    "fault", ["none", "no link", "refused", "a part is missing", "a stream is missing"]
+    "fault", ["none", "no link", "refused", "a part is missing", "a stream is missing", "no structures"]
 )
 def test_where_both_levels_of_a_run_do_not_come_at_once(
     tiled_filled: TiledServer, monkeypatch: pytest.MonkeyPatch, fault: str
@@ -130,6 +130,9 @@ def test_where_both_levels_of_a_run_do_not_come_at_once(
             family = "table" if fault == "a part is missing" else "container"
             gone = next(n for n in found["data"] if n["attributes"]["structure_family"] == family)
             found["data"].remove(gone)
+        if fault == "no structures":
+            for node in found["data"]:
+                node["attributes"]["structure"] = None
         return found
 
     if fault == "no link":

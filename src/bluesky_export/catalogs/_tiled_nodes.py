@@ -101,7 +101,7 @@ def family(server: Server, node: Node) -> Family | None:
             found[parent][1][one["id"]] = one
     whole = len(found) + sum(len(parts) for _, parts in found.values()) == len(nodes)
     counted = all(
-        one["attributes"]["structure"].get("count") == len(parts)
+        (one["attributes"].get("structure") or {}).get("count") == len(parts)
         for one, parts in found.values()
         if one["attributes"]["structure_family"] == "container"
     )
