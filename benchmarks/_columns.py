@@ -9,13 +9,18 @@ from typing import Any
 
 import numpy as np
 
+TIMESTAMP = "ts_"
+"""What a field's timestamps are called in Tiled's tables, and so here."""
 
-def read(store: dict[str, Any], run: str) -> dict[str, Any]:
+
+def read(store: dict[str, Any], run: str, *, timestamps: bool = False) -> dict[str, Any]:
     """Return the columns of the primary stream of a run: time, and each field."""
-    return _from_tiled(store, run) if store["kind"] == "tiled" else _from_msgpack(store, run)
+    if store["kind"] == "tiled":
+        return _from_tiled(store, run, timestamps)
+    return _from_msgpack(store, run, timestamps)
 
 
-def _from_msgpack(store: dict[str, Any], run: str) -> dict[str, Any]:
+def _from_msgpack(store: dict[str, Any], run: str, timestamps: bool) -> dict[str, Any]:
     import msgpack
 
     (path,) = glob.glob(store["path"].replace("*", run))
@@ -28,22 +33,30 @@ def _from_msgpack(store: dict[str, Any], run: str) -> dict[str, Any]:
                 if name == "descriptor" and doc["name"] == "primary":
                     primary = doc["uid"]
                     found = {key: [] for key in ("time", *doc["data_keys"])}
+                    stamps: dict[str, list[float]] = {key: [] for key in doc["data_keys"]}
                 elif name == "event_page" and doc["descriptor"] == primary:
                     found["time"] += doc["time"]
                     for key, values in doc["data"].items():
                         found[key] += values
+                    if timestamps:
+                        for key, values in doc["timestamps"].items():
+                            stamps[key] += values
     finally:
         gc.enable()
+    if timestamps:
+        found.update((TIMESTAMP + key, values) for key, values in stamps.items())
     return {key: np.array(values) for key, values in found.items()}
 
 
 _clients: dict[str, Any] = {}
 
 
-def _from_tiled(store: dict[str, Any], run: str) -> dict[str, Any]:
+def _from_tiled(store: dict[str, Any], run: str, timestamps: bool) -> dict[str, Any]:
     table = arrow(store, run)
     return {
-        name: table.column(name).to_numpy() for name in table.column_names if not name.startswith("ts_")
+        name: table.column(name).to_numpy()
+        for name in table.column_names
+        if timestamps or not name.startswith(TIMESTAMP)
     }
 
 

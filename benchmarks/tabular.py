@@ -182,6 +182,27 @@ def floor_json(store: dict[str, Any]) -> Work:
     return work
 
 
+def floor_same_json(store: dict[str, Any]) -> Work:
+    """The store's bytes into columns, timestamps too, and all that our own file says written by orjson."""
+    import orjson
+
+    recorded = {
+        run: _recorded(store, run, lambda path: json.loads(path.read_text())) for run in _both(store)
+    }
+    stamps = _columns.TIMESTAMP
+
+    def work(run: str, out: Path) -> None:
+        columns = _columns.read(store, run, timestamps=True)
+        whole = dict(recorded[run])
+        primary = {**whole["streams"]["primary"], "time": columns.pop("time")}
+        primary["timestamps"] = {k[len(stamps) :]: v for k, v in columns.items() if k.startswith(stamps)}
+        primary["data"] = {k: v for k, v in columns.items() if not k.startswith(stamps)}
+        whole["streams"] = {**whole["streams"], "primary": primary}
+        (out / "floor.json").write_bytes(orjson.dumps(whole, option=orjson.OPT_SERIALIZE_NUMPY))
+
+    return work
+
+
 def floor_hdf5(store: dict[str, Any]) -> Work:
     """The store's bytes into columns, each a dataset of h5py's."""
     import h5py
@@ -194,39 +215,46 @@ def floor_hdf5(store: dict[str, Any]) -> Work:
     return work
 
 
+def _both(store: dict[str, Any]) -> tuple[str, str]:
+    return store["small"], store["run"]
+
+
+def _recorded(store: dict[str, Any], run: str, look: Callable[[Path], Any]) -> Any:
+    """Return what is in the file that ours makes of a run, which a floor is to write again."""
+    import tempfile
+
+    from bluesky_export import export
+
+    with tempfile.TemporaryDirectory() as folder:
+        (path,) = export(run, store["format"], f"{folder}/", catalog=_stores.open_store(store)).files
+        return look(path)
+
+
 def floor_same_datasets(store: dict[str, Any]) -> Work:
     """The store's bytes into columns, and every object of our own file written again by h5py."""
     import h5py
 
-    from bluesky_export import export
+    def look(path: Path) -> list[tuple[str, Any, dict[str, Any]]]:
+        found: list[tuple[str, Any, dict[str, Any]]] = []
 
-    catalog = _stores.open_store(store)
-    recorded: dict[str, list[tuple[str, Any, dict[str, Any]]]] = {}
+        def keep(name: str, obj: Any) -> None:
+            data = obj[()] if isinstance(obj, h5py.Dataset) else None
+            attributes = {
+                key: value
+                for key, value in obj.attrs.items()
+                if key not in ("DIMENSION_LIST", "REFERENCE_LIST")
+            }
+            found.append((name, (data, getattr(obj, "dtype", None)), attributes))
 
-    def record(run: str) -> None:
-        import tempfile
+        with h5py.File(path) as file:
+            file.visititems(keep)
+        return found
 
-        with tempfile.TemporaryDirectory() as folder:
-            (path,) = export(run, store["format"], f"{folder}/", catalog=catalog).files
-            found = recorded[run] = []
-            with h5py.File(path) as file:
-
-                def keep(name: str, obj: Any) -> None:
-                    data = obj[()] if isinstance(obj, h5py.Dataset) else None
-                    attributes = {
-                        key: value
-                        for key, value in obj.attrs.items()
-                        if key not in ("DIMENSION_LIST", "REFERENCE_LIST")
-                    }
-                    found.append((name, (data, getattr(obj, "dtype", None)), attributes))
-
-                file.visititems(keep)
-
-    for run in (store["small"], store["run"]):
-        record(run)
+    recorded = {run: _recorded(store, run, look) for run in _both(store)}
+    timestamps = store["format"] == "hdf5"
 
     def work(run: str, out: Path) -> None:
-        _columns.read(store, run)
+        _columns.read(store, run, timestamps=timestamps)
         with h5py.File(out / "floor.h5", "w") as file:
             for name, (data, dtype), attributes in recorded[run]:
                 obj = (
@@ -366,11 +394,16 @@ def documents_of(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 FLOORS = {
     "csv": ("read + pyarrow.csv", "floor_csv"),
-    "json": ("read + orjson", "floor_json"),
-    "hdf5": ("read + h5py, a dataset a field", "floor_hdf5"),
+    "json": ("read + orjson, the same content", "floor_same_json"),
+    "hdf5": ("read + h5py, the same objects", "floor_same_datasets"),
     "spec": ("read + pyarrow.csv with blanks", "floor_spec"),
     "nexus": ("read + h5py, the same datasets", "floor_same_datasets"),
 }
+VALUES_ALONE = {
+    "json": ("the fields' values alone, by orjson", "floor_json"),
+    "hdf5": ("the fields' values alone, by h5py", "floor_hdf5"),
+}
+"""A file without metadata and timestamps, whatever it is good for: what our content costs."""
 
 
 def _contest(
@@ -386,15 +419,19 @@ def _contest(
     words, function, factor = peer
     floor_words, floor_function = FLOORS[form]
     here = __name__
+    contenders = [
+        Contender("peer", words, f"{here}:{function}", **more),
+        Contender("ours", f"%export {form}", f"{here}:ours"),
+        Contender("floor", floor_words, f"{here}:{floor_function}"),
+    ]
+    if form in VALUES_ALONE:
+        less, less_function = VALUES_ALONE[form]
+        contenders.append(Contender("values", less, f"{here}:{less_function}"))
     return Contest(
         name,
         title,
         store,
-        [
-            Contender("peer", words, f"{here}:{function}", **more),
-            Contender("ours", f"%export {form}", f"{here}:ours"),
-            Contender("floor", floor_words, f"{here}:{floor_function}"),
-        ],
+        contenders,
         checked(store),
         {words: factor, floor_words: floor},
     )

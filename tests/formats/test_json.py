@@ -77,6 +77,21 @@ def test_any_metadata_gives_strictly_valid_json(tmp_path_factory, value):
         assert found == value
 
 
+cells = values | st.complex_numbers() | st.floats() | st.integers(-(2**70), 2**70)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.floats() | st.integers(), max_size=4) | st.lists(cells, max_size=4), st.sampled_from([1, 9])
+)
+def test_any_column_follows_the_rules_value_by_value(tmp_path_factory, column, size):
+    documents = run_of({"x": column})
+    (path,) = replay("json", documents, tmp_path_factory.mktemp("json"), page_size=size).files
+    found = strict(path)["streams"]["primary"]["data"]["x"]
+    expected = [jsontext.encode(value, numbers="named") for value in column]
+    assert json.dumps(found) == json.dumps(expected)  # 1 is not 1.0, -0.0 is not 0.0
+
+
 @settings(max_examples=200, deadline=None)
 @given(values, values)
 def test_json_lines_are_lossless(tmp_path_factory, metadata, value):

@@ -27,7 +27,8 @@ not have (a later descriptor without it) is ``null`` there.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import Annotated, Any
 
 import numpy as np
@@ -126,10 +127,9 @@ class JSONWriter(Writer):
                 "notices": list(self.notices),
             }
         )
-        with self.output.part().open("w", encoding="utf-8", newline="\n") as file:
-            for text in _pieces(whole, self._indent, self.notice):
-                file.write(text)
-            file.write("\n")
+        with self.output.part().open("wb") as file:
+            file.writelines(_pieces(whole, self._indent, self.notice))
+            file.write(b"\n")
 
 
 class _Stream:
@@ -177,30 +177,43 @@ class _Stream:
         )
 
 
-_AS_THEY_ARE = {str, int, bool, type(None)}
+_NUMBERS = {int, float}
+_AS_THEY_ARE = {str, bool, type(None), *_NUMBERS}
 
 
 class _Row(list[Any]):
-    """A list that is written on one line, however long."""
+    """A column, written on one line, however long."""
 
 
 class _Open(dict[str, Any]):
     """A dict in which there are such lists, or may be further in."""
 
 
-def _column(values: Any) -> list[Any]:
-    """Return a page's values as JSON has them, so that what a device changes later does not matter."""
-    values = plain(values)
+def _column(given: Any) -> Sequence[Any]:
+    """Return a page's values as JSON has them, so that what a device changes later does not matter.
+
+    Floats stay as they are: whether all are finite is seen when they are written.
+    """
+    values = plain(given)
     if not isinstance(values, np.ndarray) and set(map(type, values)) <= _AS_THEY_ARE:
-        return list(values)
-    floats = as_floats(values)
-    if floats is None:
-        encoded: list[Any] = jsontext.encode(values, numbers="named")
-        return encoded
-    return floats.tolist() if isinstance(values, np.ndarray) else list(values)
+        return values  # none of them can change
+    floats = as_floats(values) if isinstance(values, np.ndarray) else None
+    encoded: list[Any] = jsontext.encode(values, numbers="named") if floats is None else floats.tolist()
+    return encoded
 
 
-def _pieces(value: Any, indent: int, notice: Callable[[str], None], level: int = 0) -> Iterator[str]:
+def _line(column: _Row) -> bytes:
+    """Return a column as one line, with a blank after each comma as Python's json has it."""
+    if set(map(type, column)) <= _NUMBERS:
+        with suppress(TypeError):  # orjson's own error is one: whole numbers beyond 64 bits
+            text = orjson.dumps(column)
+            if b"null" not in text:  # what it writes for NaN and the infinities
+                return text.replace(b",", b", ")
+    plain = [jsontext.encode(one, numbers="named") if type(one) is float else one for one in column]
+    return json.dumps(plain, allow_nan=False).encode()
+
+
+def _pieces(value: Any, indent: int, notice: Callable[[str], None], level: int = 0) -> Iterator[bytes]:
     """Yield JSON text, as ``json.dumps(indent=…)`` has it but with each :class:`_Row` on one line."""
     pad = "\n" + " " * indent * level if indent else ""
     inner = list(value.values()) if isinstance(value, dict) else []
@@ -210,16 +223,13 @@ def _pieces(value: Any, indent: int, notice: Callable[[str], None], level: int =
         and any(isinstance(item, dict) for item in inner)
         and not jsontext.reads_as_ours(value)
     ):
-        yield "{"
+        yield b"{"
         for number, (key, item) in enumerate(value.items()):
-            yield ("," if number else "") + (pad + " " * indent) + jsontext.dumps(key) + ": "
+            yield (("," if number else "") + pad + " " * indent + jsontext.dumps(key) + ": ").encode()
             yield from _pieces(item, indent, notice, level + 1)
-        yield pad + "}"
+        yield (pad + "}").encode()
     elif isinstance(value, _Row):
-        if set(map(type, value)) == {float}:  # all finite: the same numbers as json's
-            yield orjson.dumps(value).decode().replace(",", ", ")
-        else:
-            yield json.dumps(value, allow_nan=False)
+        yield _line(value)
     else:
         text = jsontext.dumps(value, indent=indent or None, notice=notice)
-        yield text.replace("\n", pad) if indent else text
+        yield (text.replace("\n", pad) if indent else text).encode()
