@@ -11,7 +11,7 @@ from contextlib import suppress
 import h5py
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bluesky_export.documents import _inflating
@@ -269,16 +269,40 @@ def test_ctrl_c_leaves_no_thread(tmp_path, step):
 
 
 @pytest.mark.parametrize("works", [True, False])
-def test_imagecodecs_decompresses_where_it_is_installed(tmp_path, monkeypatch, works):
+def test_isal_decompresses_where_it_is_installed_and_works(tmp_path, monkeypatch, works):
     asked = []
 
-    def deflate_decode(raw, out):
-        asked.append(out)
-        return bytearray(zlib.decompress(raw)) if works else b"?"
+    def decompress(raw, bufsize):
+        asked.append(bufsize)
+        return zlib.decompress(raw) if works else b"?"
 
-    stand_in = types.SimpleNamespace(deflate_decode=deflate_decode)
-    monkeypatch.setitem(sys.modules, "imagecodecs", stand_in)
+    monkeypatch.setitem(sys.modules, "isal.isal_zlib", types.SimpleNamespace(decompress=decompress))
     with h5py.File(tmp_path / "a.h5", "w") as file:
         made = file.create_dataset("x", data=frames(), chunks=(1, 3, 5), **DEFLATED)
         assert same(read_inflated(made, 0, 6), frames())
     assert asked == ([1] + [30] * 6 if works else [1])
+
+
+def test_zlib_decompresses_where_isal_is_not(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "isal.isal_zlib", None)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        made = file.create_dataset("x", data=frames(), chunks=(1, 3, 5), **DEFLATED)
+        assert same(read_inflated(made, 0, 6), frames())
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.binary(max_size=400), st.integers(0, 9), st.data())
+def test_isal_takes_what_zlib_takes_and_nothing_else(values, level, data):
+    isal_zlib = pytest.importorskip("isal.isal_zlib", reason="isal is not made for this processor")
+    raw = bytearray(zlib.compress(values, level))
+    at = data.draw(st.integers(0, len(raw) - 1))
+    raw[at] ^= data.draw(st.integers(0, 255))
+    raw = bytes(raw[: data.draw(st.sampled_from([at, len(raw)]))])
+
+    def answer(decompress):
+        try:
+            return decompress(raw, bufsize=max(1, len(values)))
+        except Exception:
+            return None
+
+    assert answer(isal_zlib.decompress) == answer(zlib.decompress)

@@ -169,11 +169,9 @@ def _put(raw: bytes, mask: int, filters: tuple[int, ...], out: Array, first: int
 
 @functools.cache
 def _inflate() -> Callable[[bytes, int], bytes]:
-    """Return what decompresses: imagecodecs is twice as fast as zlib, where it is installed."""
-    decode: Any = None
-    with contextlib.suppress(Exception):  # not there, without this codec, or not made for this numpy
-        decode = importlib.import_module("imagecodecs").deflate_decode
-        decode = decode if decode(zlib.compress(b"x"), out=1) == b"x" else None
-    if decode is None:
-        return lambda raw, size: zlib.decompress(raw, bufsize=size)
-    return lambda raw, size: bytes(decode(raw, out=size))
+    """Return what decompresses: isal takes half of zlib's time, where it is installed."""
+    decompress: Any = zlib.decompress
+    with contextlib.suppress(Exception):  # not there, or not made for this machine
+        found = importlib.import_module("isal.isal_zlib").decompress
+        decompress = found if found(zlib.compress(b"x"), bufsize=1) == b"x" else decompress
+    return lambda raw, size: bytes(decompress(raw, bufsize=size))
