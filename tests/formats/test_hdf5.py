@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import zlib
 
 import event_model
 import h5py
@@ -524,6 +525,24 @@ def test_chunks_are_moved_without_decoding(tmp_path, monkeypatch):
         for number in range(6):
             here = file["primary/img"].id.read_direct_chunk((number // 2, number % 2, 0, 0))
             assert here == source["entry/data/data"].id.read_direct_chunk((number, 0, 0))
+
+
+def test_chunks_that_a_filter_made_larger_are_moved(tmp_path, monkeypatch):
+    run = image_run(tmp_path / "ioc", 6, **CHUNKED, compression="gzip")
+    with h5py.File(tmp_path / "ioc" / "a.h5", "r+") as file:
+        for number in (1, 4):
+            stored = zlib.compress(FRAMES[number].tobytes(), 0)
+            assert len(stored) > FRAMES[number].nbytes
+            file["entry/data/data"].id.write_direct_chunk((number, 0, 0), stored)
+    from bluesky_export.documents.external import ExternalColumn
+
+    monkeypatch.setattr(ExternalColumn, "read", lambda *a: pytest.fail("frames were decoded"))
+    written = export(run, tmp_path / "out")
+    with h5py.File(written.files[0]) as file, h5py.File(tmp_path / "ioc" / "a.h5") as source:
+        np.testing.assert_array_equal(file["primary/img"][()].reshape(FRAMES.shape), FRAMES)
+        for number in range(6):
+            here = file["primary/img"].id.get_chunk_info(number).size
+            assert here == source["entry/data/data"].id.get_chunk_info(number).size
 
 
 def test_chunks_that_were_never_written(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import math
 import os
 from collections.abc import Callable, Iterator
 from itertools import product
@@ -269,9 +270,10 @@ def _move(dataset: h5py.Dataset, source: Any, block: Block, plan: _Plan) -> bool
     ):
         return False
     check_file = checker(dataset)
+    chunks = _Chunks(source)
     for offset in _offsets(block, source):
         try:
-            mask, raw = source.id.read_direct_chunk(offset)
+            mask, raw = chunks.read(offset)
         except (OSError, RuntimeError, ValueError):
             if _never_written(source, offset):
                 continue  # reads as the fill value, there and here
@@ -284,6 +286,24 @@ def _move(dataset: h5py.Dataset, source: Any, block: Block, plan: _Plan) -> bool
         check_file()
         dataset.id.write_direct_chunk(target, raw, mask)
     return True
+
+
+class _Chunks:
+    """Reads chunks as they are in the file, all into the same memory.
+
+    New memory for each costs as much as reading it and writing it.
+    """
+
+    def __init__(self, source: h5py.Dataset) -> None:
+        self._source = source
+        self._room = np.empty(source.dtype.itemsize * math.prod(source.chunks), np.uint8)
+
+    def read(self, offset: tuple[int, ...]) -> tuple[int, Any]:
+        """Return the filter mask and the bytes of a chunk, which are good until the next is read."""
+        try:
+            return self._source.id.read_direct_chunk(offset, out=self._room)  # type: ignore[no-any-return]
+        except ValueError:  # a filter made more of it than it was; else it says again what is wrong
+            return self._source.id.read_direct_chunk(offset)  # type: ignore[no-any-return]
 
 
 def _never_written(source: Any, offset: tuple[int, ...]) -> bool:
