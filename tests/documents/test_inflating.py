@@ -28,6 +28,7 @@ DTYPES = ["u1", "i1", "<u2", ">u2", "<i4", ">i8", "<u8", "<f2", ">f4", "<f8"]
 def two_processors(monkeypatch):
     monkeypatch.setattr(_inflating, "processors", lambda: 2)
     monkeypatch.setattr(_inflating, "_WORTH", 1)
+    monkeypatch.setattr(_inflating, "_LARGE", 60)  # two of the frames below
     _inflating._inflate.cache_clear()
     yield
     _inflating._inflate.cache_clear()

@@ -11,6 +11,7 @@ import contextlib
 import functools
 import importlib
 import math
+import mmap
 import os
 import zlib
 from collections import deque
@@ -26,6 +27,8 @@ Array = NDArray[Any]
 _DEFLATE, _SHUFFLE = 1, 2  # HDF5's numbers of these filters
 _WORTH = 2**20
 """Bytes: less is read as fast by HDF5."""
+_LARGE = 2**20
+"""Bytes of an array that gets memory of its own from the system."""
 _LARGEST = 2**24
 """Bytes of a chunk: of larger ones too many would be in memory at a time."""
 _AHEAD = 2**24
@@ -78,7 +81,7 @@ class _Part:
         self, dataset: Any, low: int, high: int, filters: tuple[int, ...], pool: ThreadPoolExecutor
     ) -> None:
         self._dataset, self._low, self._high = dataset, low, high
-        self._out = np.empty((high - low, *dataset.shape[1:]), dataset.dtype)
+        self._out = _room((high - low, *dataset.shape[1:]), dataset.dtype)
         self._tasks: list[Future[None]] = []
         depth, rest = dataset.chunks[0], (0,) * (dataset.ndim - 1)
         for first in range(low - low % depth, high, depth):
@@ -102,6 +105,17 @@ class _Part:
         except Exception:
             return np.asarray(self._dataset[self._low : self._high])
         return self._out
+
+
+def _room(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """Return an array; a large one takes no memory until it is written to, and gives it back at once.
+
+    What threads leave to malloc stays with the process: a fifth more for large frames.
+    """
+    if dtype.itemsize * math.prod(shape) < _LARGE:
+        return np.empty(shape, dtype)
+    private = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_PRIVATE") else {}
+    return np.frombuffer(mmap.mmap(-1, dtype.itemsize * math.prod(shape), **private), dtype).reshape(shape)
 
 
 def _refuse() -> None:
