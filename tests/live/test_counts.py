@@ -165,8 +165,8 @@ def test_overload(tmp_path, said, seconds):
             time.sleep(max(0.0, begin + number / 2000 - time.perf_counter()))
             waiting.append(status(engine).rows[0].waiting)
     fed, after = time.perf_counter() - begin, held()[3]
-    wait_until(lambda: live.recorder.queued == 0, 60)
-    assert live.recorder.events == events  # all of it is safe, though the writer is far behind
+    # All of it is safe soon, though the writer is far behind.
+    wait_until(lambda: live.recorder.events == events, 60)
     print(
         f"{events} events; behind: {waiting[-1]}; {before:.0f} to {after:.0f} MB; slowest {slowest:.4f} s"
     )
