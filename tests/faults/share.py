@@ -7,6 +7,7 @@ SIGCONT. Nothing is cached: each look at a file asks this process.
 
 While there is a file ``BACKING.refuse`` with the text ``7 once``, the seventh write from then on is refused
 as on a full disk, or by a quota that no look at the free space foretells; with ``7 always``, all after it.
+Once one was refused there is a file ``BACKING.refused``.
 """
 
 from __future__ import annotations
@@ -127,7 +128,8 @@ class Share:
         self.writes += 1
         nth, how = (order or "0 once").split()[:2]
         if self.writes == int(nth) or (how == "always" and self.writes > int(nth)):
-            raise OSError(errno.ENOSPC, "")
+            with open(f"{self.order}d", "w"):
+                raise OSError(errno.ENOSPC, "")
 
     def set_attributes(self, node: int, given: tuple[int, ...]) -> None:
         valid, size, mode = given[0], given[3], given[11]

@@ -11,11 +11,23 @@ from ..sampling import drawn
 from . import PLAIN
 from .conftest import ROOT
 
+IMAGES = [f"{name} images" for name in ("hdf5", "nexus", "dx", "tiff")]
+"""Formats that copy a detector's frames."""
+CASES = [*(f"{name} numbers" for name in PLAIN), *IMAGES]
 
-def refuse(share, name, step):
+
+def refuse(share, case, step):
     order = share.backing.with_name(f"{share.backing.name}.refuse")
     done = subprocess.run(
-        [sys.executable, "-m", "tests.faults.refusing", str(share.folder), str(order), name, str(step)],
+        [
+            sys.executable,
+            "-m",
+            "tests.faults.refusing",
+            str(share.folder),
+            str(order),
+            *case.split(),
+            str(step),
+        ],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -27,13 +39,13 @@ def refuse(share, name, step):
     assert sum("refused" in line for line in lines) > 1
 
 
-@pytest.mark.parametrize("name", drawn("refused writes", PLAIN, 1))
-def test_some_writes(share, name):
-    refuse(share, name, 9)
+@pytest.mark.parametrize("case", drawn("refused writes", CASES, 1))
+def test_some_writes(share, case):
+    refuse(share, case, 9)
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", PLAIN)
+@pytest.mark.parametrize("case", CASES)
 @pytest.mark.timeout(3600)
-def test_every_write(share, name):
-    refuse(share, name, 1)
+def test_every_write(share, case):
+    refuse(share, case, 1)

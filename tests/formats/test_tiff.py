@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import tracemalloc
+from pathlib import Path
 from typing import Any
 
 import fabio
@@ -23,6 +26,7 @@ from ..fidelity.tiff import described, pixels
 from ..replaying import replay, run_of
 from ..shell import new_shell
 
+ROOT = Path(__file__).parents[2]
 KINDS = {
     **dict.fromkeys(("|u1", "<u2", "<f4"), "imagej"),
     **dict.fromkeys(("|i1", "<i2", "<i4", "<u4", "<f8", "<c8", "<c16"), "ome"),
@@ -210,6 +214,38 @@ def test_a_damaged_chunk_is_found_while_it_is_written(tmp_path):
     assert written.partial
     assert np.array_equal(tifffile.imread(written.files[0]), frames(5)[[1, 2, 4]])
     assert described(written.files[0])["seq_num"] == [2, 3, 5]
+
+
+NO_ROOM = """
+import errno, resource, signal, sys
+from pathlib import Path
+from tests.formats.test_tiff import images, run_with
+from tests.replaying import replay
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+folder, run = Path(sys.argv[1]), run_with(images("<u2", (64, 80), rows=1))
+(whole, beside) = replay("tiff", run, folder).files
+room = whole.stat().st_size - 100
+whole.unlink(), beside.unlink()
+resource.setrlimit(resource.RLIMIT_FSIZE, (room, resource.RLIM_INFINITY))
+try:
+    replay("tiff", run, folder)
+except OSError as error:
+    assert error.errno == errno.EFBIG, error
+    print("refused", list(folder.iterdir()))
+"""
+
+
+def test_no_room_for_the_last_pixels(tmp_path):
+    """numpy's ``tofile``, which tifffile calls, says nothing when the last kB cannot be written."""
+    done = subprocess.run(
+        [sys.executable, "-c", NO_ROOM, str(tmp_path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "refused []\n", done.stderr
 
 
 def test_nothing_readable_is_refused(tmp_path):

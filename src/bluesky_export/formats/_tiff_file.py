@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -80,25 +80,49 @@ class Pages:
     def _bytes(self) -> int:
         return math.prod(self.shape) * self.dtype.itemsize
 
-    def write(self, path: Path, frames: Iterator[Array] | Array) -> None:
-        """Write the file: from an array that holds all frames, or frame by frame."""
+    def write(self, path: Path, frames: Iterable[Array]) -> None:
+        """Write the file: tifffile makes it without pixels, which are then put where it says.
+
+        tifffile gives pixels to numpy's ``tofile``, which does not say why a write failed, and nothing
+        at all where it was that of the last 4 kB or less; and its file is closed without a look at what
+        that says. On a disk that is full for a moment these were zeros.
+
+        Parameters
+        ----------
+        path : Path
+            A new file.
+        frames : iterable of array
+            All the pixels in turn, in pieces of any shape.
+
+        Raises
+        ------
+        OSError
+            The file cannot be written.
+        ValueError
+            There are more pixels than :attr:`shape` has, or fewer.
+        """
         kind = self.kind
         big = self.dtype.byteorder == ">"
-        with tifffile.TiffWriter(
-            path,
-            bigtiff=self._bytes >= CLASSIC,
-            byteorder=">" if big else "<",
-            imagej=kind == "imagej",
-            ome=kind == "ome",
-        ) as file:
-            file.write(
-                frames,
-                shape=self.shape,
-                dtype=self.dtype,
-                photometric="rgb" if self.colour else "minisblack",
-                metadata=self._metadata(kind),
-                software="bluesky-export",
-            )
+        with path.open("wb") as file:
+            with tifffile.TiffWriter(
+                file,
+                bigtiff=self._bytes >= CLASSIC,
+                byteorder=">" if big else "<",
+                imagej=kind == "imagej",
+                ome=kind == "ome",
+            ) as layout:
+                offset, _ = layout.write(
+                    shape=self.shape,
+                    dtype=self.dtype,
+                    photometric="rgb" if self.colour else "minisblack",
+                    metadata=self._metadata(kind),
+                    software="bluesky-export",
+                    returnoffset=True,
+                )
+            file.seek(offset)
+            done = sum(file.write(np.ascontiguousarray(frame, self.dtype).data) for frame in frames)
+            if done != self._bytes:
+                raise ValueError(f"{done} bytes of pixels where there should be {self._bytes}")
 
     def _metadata(self, kind: Kind) -> dict[str, Any]:
         if kind == "plain":

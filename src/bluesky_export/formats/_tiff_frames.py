@@ -74,7 +74,7 @@ class Frames:
 
     def write_one(self, path: Path, row: int, frame: int, values: Array) -> None:
         """Write a single frame."""
-        self._pages(self.shape, np.array([row]), [frame]).write(path, self._pixels(values))
+        self._pages(self.shape, np.array([row]), [frame]).write(path, [self._pixels(values)])
 
     def _pixels(self, values: Array) -> Array:
         return values if values.dtype == self.dtype else values.astype(self.dtype)
