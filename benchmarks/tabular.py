@@ -404,6 +404,10 @@ VALUES_ALONE = {
     "hdf5": ("the fields' values alone, by h5py", "floor_hdf5"),
 }
 """A file without metadata and timestamps, whatever it is good for: what our content costs."""
+REPLAYS = {
+    "spec": ("replay into SpecWriterCallback2", "replay_spec", 40),
+    "nexus": ("replay into NXWriter", "replay_nexus", 20),
+}
 
 
 def _contest(
@@ -437,6 +441,12 @@ def _contest(
     )
 
 
+def _of_events(store: dict[str, Any], form: str, peer: tuple[str, str, float], floor: float) -> Contest:
+    events = store["events"]
+    title = f"databroker, one event a document, {events:,} events → {form}"
+    return _contest(f"databroker-{events}-{form}", title, store, form, peer, floor)
+
+
 @contextmanager
 def databroker_events(folder: Path, quick: bool) -> Iterator[list[Contest]]:
     """databroker, one event a document: 10³ to csv, json and hdf5."""
@@ -447,17 +457,7 @@ def databroker_events(folder: Path, quick: bool) -> Iterator[list[Contest]]:
         "json": ("json.dumps(run.primary.read().to_dict())", "read_to_json", 300),
         "hdf5": ("run.primary.read().to_netcdf()", "read_to_netcdf", 300),
     }
-    yield [
-        _contest(
-            f"databroker-{events}-{form}",
-            f"databroker, one event a document, {events:,} events → {form}",
-            store,
-            form,
-            peer,
-            2,
-        )
-        for form, peer in peers.items()
-    ]
+    yield [_of_events(store, form, peer, 2) for form, peer in peers.items()]
 
 
 @contextmanager
@@ -465,16 +465,7 @@ def databroker_many(folder: Path, quick: bool) -> Iterator[list[Contest]]:
     """databroker, one event a document: 10⁵ to csv."""
     events = 5000 if quick else 100_000
     store = _stores.databroker(folder / "many", events)
-    yield [
-        _contest(
-            f"databroker-{events}-csv",
-            f"databroker, one event a document, {events:,} events → csv",
-            store,
-            "csv",
-            ("cat.v1[uid].table().to_csv()", "table_to_csv", 6),
-            2,
-        )
-    ]
+    yield [_of_events(store, "csv", ("cat.v1[uid].table().to_csv()", "table_to_csv", 6), 2)]
 
 
 @contextmanager
@@ -484,8 +475,7 @@ def databroker_pages(folder: Path, quick: bool) -> Iterator[list[Contest]]:
     store = _stores.databroker(folder / "pages", events, rows=1000)
     peers = {
         "csv": (("cat.v1[uid].table().to_csv()", "table_to_csv", 15), 2),
-        "spec": (("replay into SpecWriterCallback2", "replay_spec", 40), 3),
-        "nexus": (("replay into NXWriter", "replay_nexus", 20), 3),
+        **{form: (peer, 3) for form, peer in REPLAYS.items()},
     }
     yield [
         _contest(
@@ -505,21 +495,7 @@ def databroker_replay(folder: Path, quick: bool) -> Iterator[list[Contest]]:
     """databroker, one event a document: 10⁴ to spec and nexus."""
     events = 1000 if quick else 10_000
     store = _stores.databroker(folder / "replay", events)
-    peers = {
-        "spec": (("replay into SpecWriterCallback2", "replay_spec", 40), 3),
-        "nexus": (("replay into NXWriter", "replay_nexus", 20), 3),
-    }
-    yield [
-        _contest(
-            f"databroker-{events}-{form}",
-            f"databroker, one event a document, {events:,} events → {form}",
-            store,
-            form,
-            peer,
-            floor,
-        )
-        for form, (peer, floor) in peers.items()
-    ]
+    yield [_of_events(store, form, peer, 3) for form, peer in REPLAYS.items()]
 
 
 @contextmanager

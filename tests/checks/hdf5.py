@@ -14,6 +14,7 @@ import pytest
 import xarray
 
 from ..corpus import Pairs
+from ..fidelity.hdf5 import rows_of
 
 OURS = {"start", "stop", "descriptors", "documents"}
 
@@ -21,27 +22,6 @@ OURS = {"start", "stop", "descriptors", "documents"}
 def check(files: list[Path], documents: Pairs) -> None:
     (path,) = files
     check_file(documents, path)
-
-
-def read_rows(group, dataset):
-    """Return a dataset's rows as a list: the documented rules turned round."""
-    raw = dataset[()]
-    if "ragged" in dataset.attrs:
-        lengths = group[dataset.attrs["ragged"]][()]
-        shapes = lengths[:, None] if lengths.ndim == 1 else lengths
-        rows, at = [], 0
-        for shape in shapes.tolist():
-            rows.append(raw[at : at + math.prod(shape)].reshape(shape))
-            at += math.prod(shape)
-        assert at == len(raw)
-    elif h5py.check_string_dtype(dataset.dtype):
-        rows = dataset.asstr()[()].tolist()
-        if dataset.attrs.get("encoding") == "json":
-            rows = decode(rows)
-    else:
-        rows = list(raw)
-    nulls = group[dataset.attrs["nulls"]][()].tolist() if "nulls" in dataset.attrs else []
-    return [None if number in nulls else row for number, row in enumerate(rows)]
 
 
 def decode(text):
@@ -166,7 +146,7 @@ def check_stream(group, descriptors, events):
     for field in dict.fromkeys(key for d in descriptors for key in d["data_keys"]):
         dataset = find(group, field)
         values = [event["data"].get(field) for event in events]
-        back = read_rows(group, dataset)
+        back = rows_of(dataset)
         assert len(back) == len(values), field
         for value, got in zip(values, back, strict=True):
             assert same(value, got), (field, value, got)
@@ -179,9 +159,7 @@ def check_stream(group, descriptors, events):
                 assert plain(dataset.attrs[attribute]) == data_key[attribute]
         if events:
             stamps = find(group["timestamps"], field)
-            assert same(
-                read_rows(group["timestamps"], stamps), [e["timestamps"].get(field) for e in events]
-            )
+            assert same(rows_of(stamps), [e["timestamps"].get(field) for e in events])
 
 
 def check_xarray(path, stream, descriptors, events):

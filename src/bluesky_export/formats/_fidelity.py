@@ -84,3 +84,15 @@ HDF5_RULES: Mapping[str, Fidelity] = {
     "metadata-other": converted("JSON text: see the rules of the format"),
 }
 """What all formats on HDF5 have in common: they share the code that writes columns."""
+
+JSON_RULES: Mapping[str, Fidelity] = {
+    "narrow": converted("the same number; its dtype is not kept"),
+    "complex": converted('`{"$complex": [real, imaginary]}`'),
+    "array": converted("nested lists of the same numbers"),
+    "ragged": converted("nested lists of the same numbers"),
+    "text-array": converted("nested lists"),
+    "external": left_out("hdf5, nexus; the documents that name the files are kept"),
+    "unreadable": left_out("the documents that name the files are kept"),
+    "metadata-other": converted("lists, and MongoDB's Extended JSON: see the rules of the format"),
+}
+"""What the formats that are JSON text have in common."""

@@ -40,7 +40,7 @@ from ..documents.floats import as_floats
 from ..documents.pages import Document, page_length, page_to_datums, plain
 from ..outputs import Output
 from ._base import Writer
-from ._fidelity import converted, fidelity, left_out, never_in
+from ._fidelity import JSON_RULES, converted, fidelity, never_in
 
 
 class JSONWriter(Writer):
@@ -56,14 +56,7 @@ class JSONWriter(Writer):
             "new-field": converted("null in the events that do not have it"),
             "event-uid": never_in("jsonl, hdf5, nexus"),
             "nan": converted('in columns the texts `"NaN"`, `"Infinity"`, `"-Infinity"`'),
-            "narrow": converted("the same number; its dtype is not kept"),
-            "complex": converted('`{"$complex": [real, imaginary]}`'),
-            "array": converted("nested lists of the same numbers"),
-            "ragged": converted("nested lists of the same numbers"),
-            "text-array": converted("nested lists"),
-            "external": left_out("hdf5, nexus; the documents that name the files are kept"),
-            "unreadable": left_out("the documents that name the files are kept"),
-            "metadata-other": converted("lists, and MongoDB's Extended JSON: see the rules of the format"),
+            **JSON_RULES,
         }
     )
 

@@ -19,7 +19,7 @@ import numpy as np
 from ..documents import jsontext
 from ..documents.pages import Document, page_to_datums, page_to_events
 from ._documents import DocumentsWriter
-from ._fidelity import converted, fidelity, left_out
+from ._fidelity import JSON_RULES, converted, fidelity
 
 
 class JSONLWriter(DocumentsWriter):
@@ -32,14 +32,7 @@ class JSONLWriter(DocumentsWriter):
     fidelity = fidelity(
         {
             "nan": converted("the tokens `NaN`, `Infinity`, `-Infinity`, which Python's json reads"),
-            "narrow": converted("the same number; its dtype is not kept"),
-            "complex": converted('`{"$complex": [real, imaginary]}`'),
-            "array": converted("nested lists of the same numbers"),
-            "ragged": converted("nested lists of the same numbers"),
-            "text-array": converted("nested lists"),
-            "external": left_out("hdf5, nexus; the documents that name the files are kept"),
-            "unreadable": left_out("the documents that name the files are kept"),
-            "metadata-other": converted("lists, and MongoDB's Extended JSON: see the rules of the format"),
+            **JSON_RULES,
         }
     )
 
