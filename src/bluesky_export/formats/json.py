@@ -185,7 +185,8 @@ class _Open(dict[str, Any]):
 def _column(given: Any) -> Sequence[Any]:
     """Return a page's values as JSON has them, so that what a device changes later does not matter.
 
-    Floats stay as they are: whether all are finite is seen when they are written.
+    Floats stay as they are: whether all are finite is seen when they are written. The list may be
+    the page's own.
     """
     values = plain(given)
     if not isinstance(values, np.ndarray) and set(map(type, values)) <= _AS_THEY_ARE:
