@@ -11,9 +11,9 @@ from ..sampling import drawn
 from . import PLAIN
 from .conftest import ROOT
 
-IMAGES = [f"{name} images" for name in ("hdf5", "nexus", "dx", "tiff")]
+IMAGES = [f"{name} images" for name in ("hdf5", "nexus", "dx", "tiff", "pack")]
 """Formats that copy a detector's frames."""
-CASES = [*(f"{name} numbers" for name in PLAIN), *IMAGES]
+CASES = [*(f"{name} numbers" for name in PLAIN), "spec appended", *IMAGES]
 
 
 def refuse(share, case, step):
