@@ -273,9 +273,9 @@ def test_an_aborted_run_is_marked(shell, tmp_path):
 # -- bad input: one line, nothing touched --------------------------------------------------
 
 BAD = {
-    "%export 99 csv": "RunNotFound: no run of temp has scan_id 99",
+    "%export 99 csv": "RunNotFound: no run of temp has scan_id 99; its newest run is ",
     "%export -9 csv": "RunNotFound: no run -9: temp has 2 runs",
-    "%export abcdef0 csv": "RunNotFound",
+    "%export abcdef0 csv": "a uid that begins with abcdef0; its newest run is ",
     "%export -1 nexsus": "UnknownFormat: unknown format 'nexsus'; did you mean nexus?",
     "%export -1": "UsageError: which format? %export -1 csv",
     "%export csv": "UsageError: which run? %export -1 csv",

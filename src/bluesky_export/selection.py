@@ -274,7 +274,7 @@ class _Reader:
             hint = (
                 f"; for a uid type uid:{first}" if first == last and len(str(first)) >= _MIN_PREFIX else ""
             )
-            raise RunNotFound(f"no run of {self.catalog.name} has {what}{hint}")
+            raise RunNotFound(f"no run of {self.catalog.name} has {what}{self.newest()}{hint}")
         if self.all:
             return [run for runs in groups.values() for run in runs]
         repeated = {scan_id: runs for scan_id, runs in groups.items() if len(runs) > 1}
@@ -291,13 +291,20 @@ class _Reader:
                 self.say(f"no run has scan_id {gaps}")
         return [runs[-1] for runs in groups.values()]
 
+    def newest(self) -> str:
+        """Return what tells somebody who is at the wrong catalog, or at the wrong number."""
+        for run in self.catalog.newest(1):
+            return f"; its newest run is {run.uid[:7]}, scan_id {run.scan_id}"
+        return "; it has no runs"
+
     def uid(self, prefix: str) -> list[Run]:
         prefix = prefix.strip()
         if len(prefix) < _MIN_PREFIX:
             raise UsageError(f"uid {prefix!r} is too short: type at least {_MIN_PREFIX} characters")
         runs = self.catalog.by_uid(prefix) or self.catalog.by_uid(prefix.lower())
         if not runs:
-            raise RunNotFound(f"no run of {self.catalog.name} has a uid that begins with {prefix}")
+            what = f"a uid that begins with {prefix}"
+            raise RunNotFound(f"no run of {self.catalog.name} has {what}{self.newest()}")
         exact = [run for run in runs if run.uid == prefix]
         if exact:
             return exact[:1]
