@@ -423,6 +423,7 @@ def test_bad_targets(engine, tmp_path):
 
 def test_bad_words(engine, tmp_path):
     refused(UnknownFormat, "did you mean nexus", engine, "nexsus", tmp_path)
+    refused(UsageError, "one writer at a time; attach tiff, then nexus", engine, "tiff,nexus", tmp_path)
     refused(BadOption, "no option 'zip'", engine, LinesWriter, tmp_path, options={"zip": 1})
     refused(UsageError, "refuse, overwrite or skip", engine, LinesWriter, tmp_path, if_exists="what")
     refused(UsageError, "no variable 'ghost'", engine, "$ghost", variables={})

@@ -65,6 +65,9 @@ def choose(given: Any, variables: Mapping[str, Any]) -> Choice:
             return _of(variables[given], given)
         if ":" in given:
             return _of(load_path(given), given.rpartition(":")[2])
+        if "," in given:
+            each = [one.strip() for one in given.split(",") if one.strip()]
+            raise UsageError(f"{given}: one writer at a time; attach {', then '.join(each)}")
     cls = _formats.writer_class(name)  # raises for an unknown name, with a suggestion
     return Choice(name, name, cls, None, cls)
 
