@@ -202,11 +202,36 @@ for name in {PLAIN!r}:
             raise SystemExit(name + " wrote")
 print("refused all")
 """
+    assert without_power(code).strip() == "refused all"
+    assert not list(folder.iterdir())
+
+
+def without_power(code):
+    """Run code as somebody whom permissions bind; return what it prints."""
     command = [sys.executable, "-c", code]
     if os.getuid() == 0:
         if shutil.which("setpriv") is None:
             pytest.skip("root cannot give up its power here: no setpriv")
         command = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", *command]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.stdout.strip() == "refused all", done.stderr[-1500:]
-    assert not list(folder.iterdir())
+    assert done.returncode == 0, done.stderr[-1500:]
+    return done.stdout
+
+
+def test_a_folder_that_may_not_be_looked_into(tmp_path):
+    folder = tmp_path / "closed"
+    folder.mkdir()
+    folder.chmod(0)
+    code = f"""
+from bluesky_export.catalogs.packed import open_folder
+from bluesky_export.errors import BlueskyExportError
+from bluesky_export.outputs import Target
+for ask in (open_folder, lambda path: Target.parse(path + "/deep/x.csv")):
+    try:
+        ask({str(folder)!r})
+    except BlueskyExportError as error:
+        print(error)
+"""
+    catalog, path = without_power(code).splitlines()
+    assert catalog.startswith(f"{folder}: no permission to read {folder}/catalog.yml")
+    assert path == f"{folder}/deep/x.csv: no permission to look there; choose another folder"

@@ -41,6 +41,14 @@ def open_folder(folder: str | Path) -> Catalog:
     path = full_path(folder)
     if not path.is_dir():
         raise NoCatalog(f"{folder} is no folder: --catalog takes a folder, a catalog's name or a Tiled URI")
+    try:
+        return _opened(path)
+    except PermissionError as error:
+        where = error.filename or path
+        raise NoCatalog(f"{path}: no permission to read {where}; ask its owner for it") from None
+
+
+def _opened(path: Path) -> Catalog:
     for name in CATALOG_FILES:
         if (path / name).is_file():
             return _described(path, path / name)

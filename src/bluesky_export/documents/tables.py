@@ -7,7 +7,7 @@ not have a field, its rows are None.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -116,12 +116,22 @@ class Table:
         return list(names)
 
     def data_key(self, name: str) -> Document:
-        """Return the first data key of a field, empty if no descriptor has one."""
-        for part in self._parts.values():
-            if name in (part.descriptor.get("data_keys") or {}):
-                found: Document = part.descriptor["data_keys"][name]
-                return found
-        return {}
+        """Return the first data key of a field, empty if no descriptor has one.
+
+        It has no units if they change within the stream: a column has one label.
+        """
+        keys = self._data_keys(name)
+        if not keys:
+            return {}
+        return keys[0] if len(self.units(name)) < 2 else {**keys[0], "units": None}
+
+    def units(self, name: str) -> list[Any]:
+        """Return the units of a field, each once, in order; None where a descriptor has none."""
+        return units_of(self._data_keys(name))
+
+    def _data_keys(self, name: str) -> list[Document]:
+        known = (part.descriptor.get("data_keys") or {} for part in self._parts.values())
+        return [keys[name] for keys in known if name in keys]
 
     @property
     def descriptor_index(self) -> NDArray[Any]:
@@ -205,3 +215,12 @@ class Table:
                 return None
             pieces.append(Piece(part.descriptor, len(part.seq_num), ids, numbers))
         return assets.joined(name, pieces) if pieces else None
+
+
+def units_of(data_keys: Iterable[Document]) -> list[Any]:
+    """Return the units in data keys of one field, each once, in order; None where one has none."""
+    found: list[Any] = []
+    for key in data_keys:
+        if (units := key.get("units")) not in found:
+            found.append(units)
+    return found

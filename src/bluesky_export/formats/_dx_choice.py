@@ -123,6 +123,8 @@ def choose_theta(start: Document, table: Table, run: str) -> str:
 
 
 def _unit(table: Table, field: str) -> str:
+    if len(units := table.units(field)) > 1:
+        return " and ".join(map(str, units))  # of no kind
     return str(table.data_key(field).get("units") or "").strip().lower()
 
 
@@ -148,11 +150,15 @@ def angles(table: Table, field: str, assets: Assets) -> tuple[Array, str]:
     Raises
     ------
     BadOption
-        The field has no number for each point.
+        The field has no number for each point, or not the same units for all.
     """
     values = numbers(table, field, assets)
     if values is None:
         raise BadOption(f"theta={field}: {table.name}.{field} has not one number for each point")
+    if len(units := table.units(field)) > 1:
+        raise BadOption(
+            f"theta={field}: its units change within stream {table.name}, from {units[0]!r} to {units[1]!r}"
+        )
     values, unit = values.reshape(-1), _unit(table, field)
     if unit in _RADIANS:
         return np.rad2deg(values), f"theta: {field} is in {unit} and was written in degrees"

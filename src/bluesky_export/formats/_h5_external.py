@@ -127,12 +127,9 @@ def _virtual(
         source = h5py.VirtualSource(*names, shape)
         layout[block.first : block.first + block.rows] = source[block.start : block.stop]
     # Once a file is gone HDF5 reads the fill value in its place, and says nothing.
-    fill = (
-        np.nan
-        if external.dtype.kind in "fc"
-        else np.iinfo(external.dtype).max
-        if external.dtype.kind in "iu"
-        else 0
+    kind = external.dtype.kind
+    fill = external.dtype.type(
+        np.nan if kind in "fc" else np.iinfo(external.dtype).max if kind in "iu" else 0
     )
     dataset = group.create_virtual_dataset(name, layout, fillvalue=fill)
     dataset.attrs["fill_value"] = fill

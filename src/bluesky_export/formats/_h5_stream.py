@@ -20,6 +20,8 @@ ROWS = "time"
 GROUPS = ("timestamps", "nulls", "external")
 """Groups in a stream's group; fields do not get these names."""
 
+_MOST_ATTACHED = 4000
+"""Datasets at one dimension: HDF5 keeps the list of them in an attribute, of 64 kB at most."""
 _NO_COORDINATE = "This is a netCDF dimension but not a netCDF variable."
 # What a data key says, as attributes; the rest is in the descriptor. xarray decodes values by
 # attributes of some names (dtype, scale_factor, _FillValue …): none of those may be written.
@@ -54,6 +56,7 @@ class StreamGroup:
             self.notice("event times are no numbers; they are NaN in the file")
         self._rows = group.create_dataset(ROWS, data=times)
         self._rows.make_scale(ROWS)
+        self._attached = 0  # datasets, to that
         # "s" is no calendar to xarray: the floats come back as they are, not as datetime64[ns].
         self._rows.attrs["units"] = "s"
         self._rows.attrs["long_name"] = "time of the event, seconds since 1970-01-01T00:00:00Z"
@@ -69,7 +72,7 @@ class StreamGroup:
 
     def _put(self, name: str, packed: Packed, attrs: Mapping[str, Any]) -> h5py.Dataset:
         dataset = put_column(self.group, name, packed, attrs)
-        dataset.dims[0].attach_scale(self._rows)
+        self._attach_rows(dataset)
         return dataset
 
     def finish(self) -> None:
@@ -91,7 +94,7 @@ class StreamGroup:
             dataset.dims[0].attach_scale(self._dimension(f"{name}_element", len(dataset)))
             lengths = self.group[dataset.attrs["ragged"]]
             lengths.attrs["sample_dimension"] = f"{name}_element"
-            lengths.dims[0].attach_scale(self._rows)
+            self._attach_rows(lengths)
             if lengths.ndim > 1:
                 lengths.dims[1].attach_scale(self._dimension(f"{name}_axis", lengths.shape[1]))
         if (stamps := self.table.timestamps(field)) is not None:
@@ -123,7 +126,7 @@ class StreamGroup:
         inside = self.group.require_group("timestamps")
         dataset = put_column(inside, safe_name(inside, name), stamps, {"units": "s"})
         self._original_name(dataset, field, dataset.name.rpartition("/")[2], quiet=True)
-        dataset.dims[0].attach_scale(self._rows)
+        self._attach_rows(dataset)
 
     def _original_name(self, dataset: h5py.Dataset, field: str, name: str, quiet: bool = False) -> None:
         if name != field:
@@ -140,9 +143,20 @@ class StreamGroup:
 
     # -- dimensions ------------------------------------------------------------------------
 
+    def _attach_rows(self, dataset: h5py.Dataset) -> None:
+        """Give a dataset's first axis the dimension of the rows, while that has room for it."""
+        if self._attached == _MOST_ATTACHED:
+            self.notice(
+                f"HDF5 has room for {_MOST_ATTACHED} datasets at the dimension {ROWS}: the others are not "
+                "attached to it; the values of all are there"
+            )
+        elif self._attached < _MOST_ATTACHED:
+            dataset.dims[0].attach_scale(self._rows)
+        self._attached += 1
+
     def attach(self, dataset: h5py.Dataset, field: str, data_key: Document) -> None:
         """Give every axis of a dataset its dimension."""
-        dataset.dims[0].attach_scale(self._rows)
+        self._attach_rows(dataset)
         name = dataset.name.rpartition("/")[2]
         declared = [d for d in data_key.get("dims") or () if isinstance(d, str)]
         shape = dataset.shape[1:]

@@ -21,17 +21,32 @@ class TablesWriter(Writer):
     def __init__(self, output: Output, **common: Any) -> None:
         super().__init__(output, **common)
         self._tables: dict[str, Table] = {}
+        self._changing: set[tuple[str, str]] = set()  # fields whose units do
 
     def descriptor(self, doc: Document) -> None:
         """Take a descriptor."""
         super().descriptor(doc)
         stream = self.stream_of(doc["uid"])
-        self._tables.setdefault(stream, Table(stream, masked=self.masked)).descriptor(doc)
+        table = self._tables.setdefault(stream, Table(stream, masked=self.masked))
+        table.descriptor(doc)
+        if len(table.descriptors) > 1:
+            for field in doc["data_keys"]:
+                if len(units := table.units(field)) > 1 and (stream, field) not in self._changing:
+                    self._changing.add((stream, field))
+                    self.notice(units_change(stream, field, units, "nexus and spec keep them apart"))
 
     def event_page(self, doc: Document) -> None:
         """Take events."""
         super().event_page(doc)
         self._tables[self.stream_of(doc["descriptor"])].event_page(doc)
+
+
+def units_change(stream: str, field: str, units: list[Any], where: str) -> str:
+    """Return the notice of a field whose units are not the same in all of a stream's descriptors."""
+    return (
+        f"{stream}.{field}: its units change within the stream, from {units[0]!r} to {units[1]!r}; "
+        f"the column is given none ({where})"
+    )
 
 
 def primary_first(writer: Writer, files: Iterable[Path], streams: dict[str, Path | None]) -> Written:

@@ -21,7 +21,8 @@ last); arrays are nested lists. In columns, NaN and the infinities are the texts
 ``"Infinity"``, ``"-Infinity"``, which ``float`` and pandas' ``to_numeric`` take; the field's ``dtype``
 tells them from text. Everywhere else they are ``{"$numberDouble": "NaN"}``, and what else JSON does
 not have follows :mod:`bluesky_export.documents.jsontext`. A field that some events of a stream do
-not have (a later descriptor without it) is ``null`` there.
+not have (a later descriptor without it) is ``null`` there. Units that change within a stream are in
+``configuration``, as ``units`` of each descriptor, and ``null`` in ``fields``.
 """
 
 from __future__ import annotations
@@ -38,9 +39,11 @@ from ..documents import jsontext
 from ..documents.fields import fields_of, is_external
 from ..documents.floats import as_floats
 from ..documents.pages import Document, page_length, page_to_datums, plain
+from ..documents.tables import units_of
 from ..outputs import Output
 from ._base import Writer
 from ._fidelity import JSON_RULES, converted, fidelity, never_in
+from ._tables import units_change
 
 
 class JSONWriter(Writer):
@@ -78,7 +81,12 @@ class JSONWriter(Writer):
         """Add a stream, or another configuration to one."""
         super().descriptor(doc)
         name = self.stream_of(doc["uid"])
-        self._streams.setdefault(name, _Stream()).describe(doc, fields_of(self.start_doc, doc).ordered)
+        stream = self._streams.setdefault(name, _Stream())
+        before = set(stream.changing)
+        stream.describe(doc, fields_of(self.start_doc, doc).ordered)
+        for field, units in stream.changing.items():
+            if field not in before:
+                self.notice(units_change(name, field, units, "configuration has those of each descriptor"))
         for field, key in doc["data_keys"].items():
             if is_external(key):
                 self.notice(f"{name}.{field}: the file names its detector files, it does not hold them")
@@ -131,15 +139,25 @@ class _Stream:
     def __init__(self) -> None:
         self.fields: dict[str, Any] = {}
         self.configuration: list[dict[str, Any]] = []
+        self.changing: dict[str, list[Any]] = {}  # fields whose units do
+        self._keys: list[dict[str, Any]] = []
         self.time: list[Any] = []
         self.seq_num: list[Any] = []
         self.columns: dict[str, dict[str, list[Any]]] = {"data": {}, "timestamps": {}}
 
     def describe(self, descriptor: Document, order: tuple[str, ...]) -> None:
-        for field in order:
-            self.fields.setdefault(field, descriptor["data_keys"][field])
         left_out = ("data_keys", "run_start", "name")
         self.configuration.append({k: v for k, v in descriptor.items() if k not in left_out})
+        self._keys.append(descriptor["data_keys"])
+        for field in order:
+            known = self.fields.setdefault(field, descriptor["data_keys"][field])
+            units = units_of(keys[field] for keys in self._keys if field in keys)
+            if len(units) > 1:
+                self.changing[field] = units
+                self.fields[field] = {**known, "units": None}
+        for entry, keys in zip(self.configuration, self._keys, strict=True):
+            if said := {field: keys[field].get("units") for field in self.changing if field in keys}:
+                entry["units"] = said
 
     def append(self, page: Document, timestamps: bool) -> None:
         before, rows = len(self.time), page_length(page)

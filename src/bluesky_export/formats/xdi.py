@@ -217,6 +217,11 @@ class XDIWriter(TablesWriter):
         unknown = self._labels.keys() - set(table.fields)
         if unknown:
             raise NoData(f"xdi: stream {table.name} has no field {', '.join(sorted(unknown))}")
+        if len(said := table.units(energy)) > 1:
+            raise NotFaithful(
+                f"xdi: the units of {table.name}.{energy} change within the stream, from {said[0]!r} to "
+                f"{said[1]!r}; csv, nexus and spec hold them"
+            )
         packed = table.values(energy)
         texts = None if packed is None or is_external(table.data_key(energy)) else _finite(packed)
         if texts is None:
@@ -239,8 +244,8 @@ class XDIWriter(TablesWriter):
                 )
                 continue
             label = self._label(table, field, taken)
-            said = table.data_key(field).get("units")
-            columns.append((label, said if isinstance(said, str) else "", texts))
+            unit = table.data_key(field).get("units")
+            columns.append((label, unit if isinstance(unit, str) else "", texts))
         return columns
 
     def _label(self, table: Table, field: str, taken: set[str]) -> str:

@@ -147,6 +147,8 @@ def full_path(text: str | Path) -> Path:
         full.is_dir()  # asks the system: a name can be too long for it
     except (RuntimeError, ValueError) as error:
         raise OutputError(f"{text}: {error}") from None
+    except PermissionError:
+        raise OutputError(f"{text}: no permission to look there; choose another folder") from None
     except OSError as error:
         raise OutputError(f"{str(text)[:60]}…: {error.strerror}; give a shorter name") from None
     return full
