@@ -75,6 +75,16 @@ def test_pixels_keep_their_dtype(dtype, kind, tmp_path):
             assert file.imagej_metadata["Labels"][1] == "seq_num=2 m=0.5"
 
 
+@pytest.mark.parametrize("shape", [(20, 1), (1, 20), (1, 1), (3, 20, 1), (3, 1, 20)])
+@pytest.mark.parametrize("dtype", ["|u1", "<u2", "<f4", "<i4"])
+def test_frames_that_are_lines(dtype, shape, tmp_path):
+    """Of frames a pixel wide tifffile made one page, and told ImageJ of several."""
+    values = images(dtype, shape, 5)
+    found = tifffile.imread(replay("tiff", run_with(values), tmp_path).files[0])
+    assert found.shape == (5, *shape)
+    assert found.tobytes() == np.stack(values).tobytes()
+
+
 def test_a_third_reader(tmp_path):
     values = images("<u2", rows=1)
     (path, _) = replay("tiff", run_with(values), tmp_path).files

@@ -71,7 +71,8 @@ class Pages:
     def kind(self) -> Kind:
         """ImageJ's metadata where ImageJ has the dtype, else OME's, else tifffile's own."""
         code = self.dtype.str[1:]
-        fits = code == "u1" if self.colour else code in _IMAGEJ
+        # tifffile makes one page of frames that are a pixel wide, and still tells ImageJ of several.
+        fits = code == "u1" if self.colour else code in _IMAGEJ and self.shape[-1] > 1
         if fits and self._bytes < CLASSIC:
             return "imagej"
         return "ome" if code in _OME else "plain"
