@@ -60,6 +60,7 @@ def read_parts(dataset: Any, low: int, high: int, step: int) -> Generator[Array]
         for first in range(low, high, step):
             yield np.asarray(dataset[first : min(first + step, high)])
         return
+    _inflate()  # found out here, not by several threads at a time
     part = max(1, step * dataset.dtype.itemsize * math.prod(dataset.shape[1:]))
     waiting: deque[_Part] = deque()
     pool = ThreadPoolExecutor(workers, "bluesky-export-inflate")
