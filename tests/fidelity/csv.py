@@ -15,6 +15,7 @@ from bluesky_export.testing import Made
 
 from ..checks.streams import events_by_stream
 from .metadata import decode, plain
+from .names import named
 from .reading import Read, Table, each, is_array, number
 
 __all__ = ["RULES", "compare", "metadata", "partly", "read", "refuses"]
@@ -58,10 +59,11 @@ def _table(path: Any, fields: list[str]) -> Table:
     assert len(set(header)) == len(header) == len(fields) + 1
     columns = dict(zip(header, map(list, zip(*rows, strict=True)), strict=True))
     _no_formula(columns)
-    (own,) = set(header) - {text(field) for field in fields}
+    called = {field: _apostrophe(name) for field, name in named(fields, _escape).items()}
+    (own,) = set(header) - set(called.values())
     times = [float(cell) for cell in columns.pop(own)]
     assert own == "time" or own.startswith("event_time")
-    return Table({field: columns[text(field)] for field in fields}, times)
+    return Table({field: columns[name] for field, name in called.items()}, times)
 
 
 def _no_formula(columns: dict[str, list[str]]) -> None:
@@ -74,7 +76,14 @@ def _no_formula(columns: dict[str, list[str]]) -> None:
 
 def text(value: str) -> str:
     """Return a text as the documented rules change it."""
-    value = _ESCAPED.sub(lambda m: ascii(m.group())[1:-1], value)
+    return _apostrophe(_escape(value))
+
+
+def _escape(value: str) -> str:
+    return _ESCAPED.sub(lambda m: ascii(m.group())[1:-1], value)
+
+
+def _apostrophe(value: str) -> str:
     return "'" + value if value.startswith(("=", "+", "-", "@", "\t", "\r", "'")) else value
 
 

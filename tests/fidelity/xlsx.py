@@ -14,6 +14,7 @@ import python_calamine
 from bluesky_export.formats import Written
 
 from .metadata import decode, plain
+from .names import named
 from .reading import Read, Table, each, is_array, number
 
 __all__ = ["RULES", "compare", "metadata", "partly", "read", "sheets_of", "too_long"]
@@ -78,9 +79,9 @@ def read(written: Written) -> Read:
             if column["role"] == "event_time":
                 time = values
             else:
-                by_field[column["field"]] = values
+                by_field[column["name"]] = values
         tables[stream] = Table(
-            {field: by_field[escape(field)] for field in mine if escape(field) in by_field},
+            {field: by_field[name] for field, name in named(mine, escape).items() if name in by_field},
             [float(value) for value in time],
         )
     run = documents["run"]

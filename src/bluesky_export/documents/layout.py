@@ -2,12 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from .fields import fields_of
 from .pages import Document
 from .tables import Table
+
+
+def file_names(
+    stream: str, fields: Iterable[str], clean: Callable[[str], str], notice: Callable[[str], None]
+) -> dict[str, str]:
+    """Return what each field is called in a file: no two alike, or readers refuse the table.
+
+    Parameters
+    ----------
+    stream : str
+        The stream, for what the user is told.
+    fields : iterable of str
+        The fields.
+    clean : callable
+        Makes a name one that the file can have. What is one already it leaves alone, and that field
+        keeps its name; ``_`` is added to others until nothing else is called so.
+    notice : callable
+        Told what is not called what it is.
+    """
+    cleaned = {field: clean(field) for field in fields}
+    taken = {field for field, name in cleaned.items() if name == field}
+    for field, name in cleaned.items():
+        if name != field:
+            while name in taken:
+                name += "_"
+            taken.add(name)
+            cleaned[field] = name
+            notice(f"{stream}: field {field!r} is called {name!r} in the file")
+    return cleaned
 
 
 class OwnNames:
@@ -17,13 +46,13 @@ class OwnNames:
     ----------
     stream : str
         The stream, for what the user is told.
-    fields : sequence of str
+    fields : iterable of str
         The names that are taken.
     notice : callable
         Told where a column of ours could not have its usual name.
     """
 
-    def __init__(self, stream: str, fields: Sequence[str], notice: Callable[[str], None]) -> None:
+    def __init__(self, stream: str, fields: Iterable[str], notice: Callable[[str], None]) -> None:
         self._stream, self._notice = stream, notice
         self._taken = set(fields)
 

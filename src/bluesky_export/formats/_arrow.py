@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ..documents import jsontext
 from ..documents.columns import Packed
 from ..documents.fields import is_external
-from ..documents.layout import Order, OwnNames
+from ..documents.layout import Order, OwnNames, file_names
 from ..documents.tables import Table
 from ..errors import NoData
 from ..outputs import Output, own_version
@@ -44,7 +44,9 @@ ARROW_RULES: Mapping[str, Fidelity] = {
     "text-array": converted("lists of text"),
     "external": left_out("hdf5, nexus"),
     "unreadable": left_out("the documents that name the files: json, jsonl"),
-    "field-name": converted("lone surrogates become `_`; the metadata have the name"),
+    "field-name": converted(
+        "lone surrogates become `_`, one more if that is taken; the metadata have the name"
+    ),
     "own-name": converted("our column is called `event_time` (`event_uid` …), with a notice"),
     "metadata-other": converted("as in json"),
 }
@@ -101,7 +103,7 @@ class ArrowWriter(TablesWriter):
 
         order = Order.of(self.start_doc, table)
         columns = _Columns(self.notice, table)
-        names = OwnNames(table.name, [_utf8(field) for field in table.fields], self.notice)
+        names = OwnNames(table.name, columns.names.values(), self.notice)
         motors = [field for field in order.before if self._put_field(columns, table, field)]
         columns.own(names.event("time"), "event_time", table.time, {"units": "s"})
         rest = [field for field in order.after if self._put_field(columns, table, field)]
@@ -114,7 +116,7 @@ class ArrowWriter(TablesWriter):
         for field in (*motors, *rest):
             if (stamps := table.timestamps(field)) is not None:
                 role = {"units": "s", "field": _json(field)}
-                columns.own(names.timestamp(_utf8(field)), "timestamp", stamps, role)
+                columns.own(names.timestamp(columns.names[field]), "timestamp", stamps, role)
         return pa.table(columns.arrays, schema=pa.schema(columns.described, self._metadata(table)))
 
     def _put_field(self, columns: _Columns, table: Table, field: str) -> bool:
@@ -149,6 +151,8 @@ class _Columns:
 
     def __init__(self, notice: Notice, table: Table) -> None:
         self._notice, self._table = notice, table
+        self.names = file_names(table.name, table.fields, _utf8, notice)
+        """The names of the fields' columns."""
         self.arrays: list[Any] = []
         self.described: list[Any] = []
 
@@ -161,10 +165,8 @@ class _Columns:
         metadata = {"role": "field", "data_key": _json(data_key)}
         if isinstance(units := data_key.get("units"), str) and _utf8(units) == units:
             metadata["units"] = units
-        name = _utf8(field)
-        if name != field:
+        if (name := self.names[field]) != field:
             metadata["original_name"] = _json(field)
-            self._notice(f"{self._table.name}: field {field!r} is called {name!r} in the file")
         self._add(name, packed, metadata, field)
 
     def _add(self, name: str, packed: Packed, metadata: dict[str, str], what: str) -> None:

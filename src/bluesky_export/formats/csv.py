@@ -15,7 +15,8 @@ The rules, in full:
   does text that begins with an apostrophe: take one away and the text is as it was measured. The
   metadata file lists the columns where that happened. Numbers are never touched.
 - Lone surrogates and the NUL character cannot be in a CSV file that others read: they are
-  written as ``\udXXX`` and ``\x00``, with a notice.
+  written as ``\udXXX`` and ``\x00``, with a notice. Where another field is called what a field's
+  name becomes, ``_`` is added.
 - Fields that hold an array in each event, or are kept in detector files, are left out with a
   notice that names the formats that hold them.
 """
@@ -33,7 +34,7 @@ import numpy as np
 from ..documents import jsontext
 from ..documents.fields import fields_of, is_array, is_external
 from ..documents.floats import Floats, as_floats, row_texts
-from ..documents.layout import OwnNames
+from ..documents.layout import OwnNames, file_names
 from ..documents.pages import Document, page_length
 from ..errors import NoData
 from ..outputs import Output
@@ -171,7 +172,7 @@ class _Table:
         self._columns(descriptor)
 
     def _columns(self, descriptor: Document) -> None:
-        keys = descriptor["data_keys"]
+        keys = self._keys = descriptor["data_keys"]
         order = fields_of(self.writer.start_doc, descriptor)
         for field, key in keys.items():
             if is_external(key):
@@ -181,11 +182,14 @@ class _Table:
 
     def _name_columns(self) -> None:
         """Make the header: no two columns have one name, and a field has its own."""
-        own = OwnNames(self.stream, self.fields, self.writer.notice)
-        self.header = [*self.fields[: self._time_at], own.event("time"), *self.fields[self._time_at :]]
+        fields = [field for field in self._keys if field in self.fields]
+        called = file_names(self.stream, fields, _writable, self.writer.notice)
+        names = [called[field] for field in self.fields]
+        own = OwnNames(self.stream, names, self.writer.notice)
+        self.header = [*names[: self._time_at], own.event("time"), *names[self._time_at :]]
         if self.writer._timestamps:
             seq_num = own.event("seq_num")
-            self.header = [seq_num, *self.header, *(own.timestamp(field) for field in self.fields)]
+            self.header = [seq_num, *self.header, *(own.timestamp(name) for name in names)]
 
     def _leave_out(self, field: str, why: str) -> None:
         if field not in self.left_out:
@@ -279,9 +283,9 @@ class _Table:
         return self._quote(field, str(value))
 
     def _quote(self, field: str, text: str) -> str:
-        if _UNWRITABLE.search(text):
+        if (written := _writable(text)) != text:
             self.writer.notice(f"{self.stream}.{field}: characters that no CSV reader takes are escaped")
-            text = _UNWRITABLE.sub(lambda m: ascii(m.group())[1:-1], text)
+            text = written
         if text.startswith(_FORMULA):
             self.escaped.add(field)
             self.writer.notice(
@@ -304,6 +308,10 @@ class _Table:
             "text_with_leading_apostrophe": sorted(self.escaped),
             "left_out": self.left_out,
         }
+
+
+def _writable(text: str) -> str:
+    return _UNWRITABLE.sub(lambda match: ascii(match.group())[1:-1], text)
 
 
 def _is_array(value: Any) -> bool:

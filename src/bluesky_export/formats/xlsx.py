@@ -31,7 +31,7 @@ from xlsxwriter.exceptions import FileCreateError
 
 from ..documents import jsontext
 from ..documents.fields import is_external
-from ..documents.layout import Order, OwnNames
+from ..documents.layout import Order, OwnNames, file_names
 from ..documents.pages import Document
 from ..documents.tables import Table
 from ..errors import NotFaithful
@@ -45,6 +45,7 @@ from ._sheet import (
     SheetNames,
     TooLong,
     cells,
+    escaped,
     fits,
     is_single,
     put,
@@ -189,8 +190,9 @@ class XLSXWriter(TablesWriter):
     def _columns(self, table: Table) -> list[_Column]:
         """Return the columns of a stream's sheet, in order."""
         order = Order.of(self.start_doc, table)
-        motors = [column for field in order.before if (column := self._field(table, field))]
-        rest = [column for field in order.after if (column := self._field(table, field))]
+        called = file_names(table.name, table.fields, escaped, self.notice)
+        motors = [column for field in order.before if (column := self._field(table, field, called[field]))]
+        rest = [column for field in order.after if (column := self._field(table, field, called[field]))]
         names = OwnNames(table.name, [column.name for column in (*motors, *rest)], self.notice)
         times = _Column(table, names.event("time"), cells(table.time), role="event_time")
         columns = [*motors, times, *rest]
@@ -205,7 +207,7 @@ class XLSXWriter(TablesWriter):
                     columns.append(own)
         return columns
 
-    def _field(self, table: Table, field: str) -> _Column | None:
+    def _field(self, table: Table, field: str, name: str) -> _Column | None:
         """Return a field's column; None, and a notice, for what no cell holds."""
         data_key = table.data_key(field)
         packed = table.values(field)
@@ -219,7 +221,7 @@ class XLSXWriter(TablesWriter):
         if packed is None or why is not None:
             self.notice(f"left out {table.name}.{field}: {why}")
             return None
-        return _Column(table, field, cells(packed), field, data_key=data_key)
+        return _Column(table, name, cells(packed), field, data_key=data_key)
 
     # -- what is beside them ---------------------------------------------------------------
 

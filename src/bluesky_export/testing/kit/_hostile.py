@@ -68,6 +68,38 @@ PIECES: tuple[str, ...] = (
 )
 """What ends, begins or escapes something somewhere."""
 
+ALIKE: tuple[tuple[str, ...], ...] = (
+    ("_", "\ud800", "\udfff", "\x00", "/", ".", "", " ", "__", "\ud800_", "?"),
+    (
+        "\\ud800",
+        "\ud800",
+        "\\x00",
+        "\x00",
+        "\\\\ud800",
+        "%00",
+        "_x0000_",
+        "%ED%A0%80",
+        "\\u0000",
+        '"\\ud800"',
+        "x",
+    ),
+    ("a b", "a  b", "a\tb", "a\nb", "a_b", "a/b", "a.b", "A b", "a b ", "a\xa0b", "a-b"),
+    (
+        "=1+1",
+        "'=1+1",
+        "''=1+1",
+        "\t=1+1",
+        " =1+1",
+        "1+1",
+        "\u00e9",
+        "e\u0301",
+        "E\u0301",
+        "é_",
+        "é_timestamp",
+    ),
+)
+"""Names that escaping or cleaning may make equal."""
+
 
 def hostile_run(texts: list[str], folder: Path) -> Made:
     """Return a run with texts in every place that a text has: keys, values, fields, units, streams."""
@@ -112,10 +144,10 @@ class HostileTests:
 
     def test_hostile_texts(self, tested: Tested, draw: random.Random, tmp_path: Path) -> None:
         """In every place that a text has."""
-        for number in range(4):
+        for number, drawn in enumerate((*(texts(draw) for _ in range(4)), *map(list, ALIKE))):
             folder = tmp_path / f"{number}"
             (inside := folder / "inside").mkdir(parents=True)
-            made = hostile_run(texts(draw), folder)
+            made = hostile_run(drawn, folder)
             if tested.refuses(made) is not None:
                 continue
             written = replay(tested.writer, made.documents, inside)
