@@ -113,22 +113,30 @@ def _json(value: Any) -> str:
 def label_texts(names: Iterable[str], reserved: Iterable[str] = ()) -> list[str]:
     """Return labels for names: ASCII, one blank between words, no two equal.
 
-    A name that is a good label stays as it is, whatever the others become.
+    A name that is a good label stays as it is, whatever the others become. Two are equal also if they
+    are so with ``%`` for ``/``: as HDF5, silx calls both the same and shows one column of the two.
     """
     names = list(names)
     texts = list(map(_label_text, names))
-    taken = set(reserved)
-    good = [text == name and text not in taken for name, text in zip(names, texts, strict=True)]
-    taken.update(text for text, kept in zip(texts, good, strict=True) if kept)
+    taken = set(map(_in_silx, reserved))
+    good = []
+    for name, text in zip(names, texts, strict=True):
+        good.append(text == name and _in_silx(text) not in taken)
+        if good[-1]:
+            taken.add(_in_silx(text))
     labels = []
     for text, kept in zip(texts, good, strict=True):
         label, number = text, 1
-        while not kept and label in taken:
+        while not kept and _in_silx(label) in taken:
             number += 1
             label = f"{text}_{number}"
-        taken.add(label)
+        taken.add(_in_silx(label))
         labels.append(label)
     return labels
+
+
+def _in_silx(label: str) -> str:
+    return label.replace("/", "%")
 
 
 def _label_text(name: str) -> str:

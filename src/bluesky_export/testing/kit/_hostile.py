@@ -83,7 +83,7 @@ ALIKE: tuple[tuple[str, ...], ...] = (
         '"\\ud800"',
         "x",
     ),
-    ("a b", "a  b", "a\tb", "a\nb", "a_b", "a/b", "a.b", "A b", "a b ", "a\xa0b", "a-b"),
+    ("a b", "a  b", "a\tb", "a\nb", "a_b", "a/b", "a.b", "A b", "a b ", "a\xa0b", "a%b"),
     (
         "=1+1",
         "'=1+1",
