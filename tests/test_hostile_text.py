@@ -27,7 +27,7 @@ from hypothesis import strategies as st
 
 from bluesky_export.errors import BlueskyExportError
 from bluesky_export.outputs import Output, Target
-from bluesky_export.testing.kit import PIECES, TEXTS, hostile_run
+from bluesky_export.testing.kit import PIECES, TEXTS, hostile_run, joined
 
 from .fidelity import formats_for, hold
 from .formats.spec_readers import READERS
@@ -38,7 +38,7 @@ SAMPLE, ALL = 300, 10_000
 """Texts in each place: with every run of the tests, and with ``-m long``."""
 hostile = st.lists(
     st.sampled_from(PIECES) | st.text(st.characters(codec=None), max_size=8), max_size=4
-).map("".join)
+).map(joined)
 """Texts of pieces that end, begin or escape something somewhere, and of any characters at all."""
 
 many = st.lists(hostile, min_size=TEXTS, max_size=TEXTS)

@@ -10,8 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bluesky_export.documents import jsontext
+from bluesky_export.testing.kit import joined
 
-SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(codec=None))
+SCALARS = (
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(codec=None)).map(joined)
+)
 VALUES = st.recursive(
     SCALARS | st.floats(width=32).map(np.float32) | st.integers(-(2**31), 2**31).map(np.int64),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner, max_size=4),
@@ -85,3 +88,13 @@ def test_keys_that_are_no_text_and_dicts_that_read_like_ours():
     assert jsontext.loads(jsontext.dumps({"a": {"$date": "no date"}})) == {"a": {"$date": "no date"}}
     given = {"a": 1}
     assert jsontext.encode(given) is not given  # who gets it may change it
+
+
+def test_surrogates_in_a_row_are_said_to_be_one_character():
+    said = []
+    text = jsontext.dumps({"a": "\ud83d\ude42", "b": "\ude42\ud83d"}, notice=said.append)
+    assert json.loads(text) == {"a": "\U0001f642", "b": "\ude42\ud83d"}
+    assert len(said) == 1
+    assert "two surrogates in a row" in said[0]
+    assert jsontext.dumps("\ud83d \ude42", notice=said.append) == r'"\ud83d \ude42"'
+    assert len(said) == 1

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from bluesky_export.documents import jsontext
 from bluesky_export.formats.jsonl import JSONLWriter
 from bluesky_export.outputs import Output, Target
+from bluesky_export.testing.kit import joined
 
 from ..corpus import simulated_runs
 from ..replaying import replay, run_of
@@ -58,11 +59,11 @@ def test_the_size_of_pages_does_not_matter(tmp_path, size):
             assert column == [event["data"][field] for event in mine]
 
 
+texts = st.text(st.characters(codec=None)).map(joined)
+
 values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(codec=None)),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.text(st.characters(codec=None)), inner, max_size=3)
-    ),
+    st.none() | st.booleans() | st.integers() | st.floats() | texts,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
     max_leaves=10,
 )
 

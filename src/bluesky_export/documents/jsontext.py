@@ -12,7 +12,9 @@ anything else          ``{"$repr": "<what Python prints>"}``, and said through `
 =====================  =============================================
 
 A dict that reads like one of these itself is wrapped: ``{"$literal": {…}}``. Arrays, tuples and
-sets become lists. NUL and lone surrogates are ``\u`` escapes, so the text goes into any file.
+sets become lists. NUL and lone surrogates are ``\u`` escapes, so the text goes into any file. A high
+surrogate right before a low one is not lone: JSON (RFC 8259, section 7) and UTF-16 have it as the one
+character that the two are, and so it is read; that is said through ``notice``.
 
 Where a reader knows already that a value is a number, NaN and the infinities may be written in
 another way: ``numbers="named"`` gives the texts ``"NaN"``, ``"Infinity"``, ``"-Infinity"`` (which
@@ -44,6 +46,7 @@ _SAME = frozenset((str, int, bool, type(None)))
 _SAME_IN_PYTHON = _SAME | {float}
 _BREAK = re.compile("\n( *)")
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 
 
 def dumps(
@@ -54,7 +57,8 @@ def dumps(
     if indent and numbers != "python":
         with suppress(TypeError):  # orjson's own error is one: beyond 64 bits, lone surrogates, very deep
             return _indented(plain, indent)
-    return _valid(json.dumps(plain, ensure_ascii=False, allow_nan=numbers == "python", indent=indent))
+    text = json.dumps(plain, ensure_ascii=False, allow_nan=numbers == "python", indent=indent)
+    return _valid(text, notice)
 
 
 def _indented(plain: Any, indent: int) -> str:
@@ -84,10 +88,14 @@ def line(value: Any, *, notice: Notice | None = None) -> bytes:
     return json.dumps(plain, separators=(",", ":")).encode() + b"\n"
 
 
-def _valid(text: str) -> str:
+def _valid(text: str, notice: Notice | None = None) -> str:
     """Return JSON text that goes into any file."""
     if text.isascii():
         return text
+    if notice is not None and _PAIR.search(text):
+        notice(
+            "two surrogates in a row are one character in JSON: that text is read back with the character"
+        )
     # Outside of strings JSON is ASCII, so a surrogate found here is inside of one.
     return _SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 

@@ -45,7 +45,7 @@ from ._declared import DeclarationTests  # noqa: E402
 from ._faults import FaultTests  # noqa: E402
 from ._held import HoldTests, written_as_declared  # noqa: E402
 from ._holding import hold  # noqa: E402
-from ._hostile import PIECES, TEXTS, HostileTests, hostile_run  # noqa: E402
+from ._hostile import PIECES, TEXTS, HostileTests, hostile_run, joined  # noqa: E402
 from ._reading import (  # noqa: E402
     Read,
     Rule,
@@ -90,6 +90,7 @@ __all__ = [
     "hold",
     "hostile_run",
     "is_array",
+    "joined",
     "keys_by_stream",
     "measured",
     "number",
