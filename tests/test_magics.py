@@ -144,6 +144,21 @@ def test_metadata_cannot_write_html_or_move_the_cursor(shell):
     assert "\x1b" not in str(shell.ns["table"]) + page
 
 
+def test_names_of_fields_stay_in_their_line(shell, tmp_path):
+    """In notices, live and afterwards, and in errors: whatever a device is called."""
+    shell.run("import numpy; from ophyd import Signal")
+    shell.run(r"odd = Signal(name='a\nb\x1b[31m', value=numpy.zeros((2, 2)))")
+    (tmp_path / "live").mkdir()
+    shell.run(f"%attach_writer csv {tmp_path}/live/")
+    said = shell.run("_ = RE(bp.count([odd, det1]))\n%detach_writer")
+    said += shell.run(f"%export -1 csv {tmp_path}/")
+    notes = [line for line in said.splitlines() if "left out" in line]
+    assert len(notes) == 2
+    assert all(r"left out primary.a\nb\x1b[31m: an array in each event" in note for note in notes)
+    said = shell.fails(f"%export -1 csv {tmp_path}/ --fields det2")
+    assert said.endswith(r"its fields: a\nb\x1b[31m, det1")
+
+
 def test_the_states_of_writers_have_colours(shell, tmp_path, monkeypatch):
     shell.run("%attach_writer json")
     assert (

@@ -32,6 +32,7 @@ from . import formats
 from .errors import OutputError, TargetExists
 from .formats import Written
 from .outputs import clean_name, explain, own_version, stamp
+from .printing import printable
 
 Kind = Literal["zip", "folder"]
 
@@ -246,7 +247,7 @@ def _table(rows: list[list[str]]) -> str:
 
 
 def _plain(cell: str) -> str:
-    text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in cell)
+    text = printable(cell)
     return "'" + text if text.startswith(("=", "+", "-", "@", "'")) else text
 
 

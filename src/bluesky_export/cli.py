@@ -145,6 +145,7 @@ def _guarded(verb: str, words: list[str]) -> int:
     from .errors import BlueskyExportError, UnknownFormat, UsageError
     from .interrupts import Interrupted
     from .options import HelpWanted
+    from .printing import printable
 
     try:
         return VERBS[verb][0](words)
@@ -152,7 +153,7 @@ def _guarded(verb: str, words: list[str]) -> int:
         print(wanted)
         return 0
     except BlueskyExportError as error:
-        _say(f"bluesky-export: {error}")
+        _say(printable(f"bluesky-export: {error}"))
         if "--json" in words:
             from .as_json import error_report, text
 

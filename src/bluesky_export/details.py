@@ -14,7 +14,8 @@ from typing import Any
 from .catalogs._base import Run
 from .errors import UsageError
 from .outputs import stamp
-from .tables import in_notebook, printable, terminal_width
+from .printing import printable
+from .tables import in_notebook, terminal_width
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,9 @@ class BlueskyExportError(Exception):
 
     def _render_traceback_(self) -> list[str]:
         """Give IPython the one line to print in place of a traceback."""
-        return [f"{type(self).__name__}: {self}"]
+        from .printing import printable
+
+        return [printable(f"{type(self).__name__}: {self}")]
 
 
 class UsageError(BlueskyExportError, ValueError):

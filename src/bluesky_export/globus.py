@@ -21,11 +21,11 @@ from typing import Any
 
 from .errors import OutputError, UsageError
 from .outputs import explain
+from .printing import printable
 from .replay import logger
 from .results import counted
 from .selection import Say
 from .session import settings
-from .tables import printable
 
 TOKEN = "BLUESKY_EXPORT_GLOBUS_TOKEN"  # noqa: S105 - the name of a variable
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)

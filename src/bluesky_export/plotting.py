@@ -91,7 +91,7 @@ def need_plotext() -> Any:
 
 
 def _line(panel: Panel, width: int) -> str:
-    from .tables import printable
+    from .printing import printable
 
     plotext = need_plotext()
     assert panel.x is not None  # a line has an axis

@@ -17,6 +17,7 @@ from .errors import BlueskyExportError, ExportFailed, NoData, TargetExists
 from .formats import Writer, Written
 from .meter import Meter
 from .outputs import Output, Target, explain
+from .printing import printable
 from .results import ExportResult, Failure, counted
 from .selection import Say, brief
 
@@ -53,6 +54,10 @@ class Job:
     told: set[str] = field(default_factory=set)
     """Notices are told once, however many runs and formats they hold for."""
 
+    def line(self, text: str) -> None:
+        """Show one line to the user."""
+        self.say(printable(text))
+
     def plan(self, run: Run, result: ExportResult) -> None:
         """Say what would be written."""
         streams = [str(doc.get("name", "primary")) for doc in run.descriptors()]
@@ -60,11 +65,11 @@ class Job:
         for plan in self.plans:
             output = Output(self.target, run.start, plan.writer.suffix)
             if plan.writer.addressed:
-                self.say(f"would send run {brief(run)} to {self.target.typed} ({plan.name})")
+                self.line(f"would send run {brief(run)} to {self.target.typed} ({plan.name})")
                 result.planned_uris.append(self.target.typed)
             for path in plan.writer.planned(output, streams):
                 exists = " (exists)" if path.exists() and not plan.writer.appends else ""
-                self.say(f"would write {path} ({plan.name}, run {brief(run)}){exists}")
+                self.line(f"would write {path} ({plan.name}, run {brief(run)}){exists}")
                 result.planned.append(path)
 
     def write(self, run: Run, result: ExportResult) -> None:
@@ -146,7 +151,7 @@ class Job:
     def skip(self, path: Any, result: ExportResult) -> None:
         """Record a file that was there and was left."""
         result.skipped.append(Path(path))
-        self.say(f"skipped {path}: it exists")
+        self.line(f"skipped {path}: it exists")
 
     def _check_subset(self, subset: Subset, run: Run) -> None:
         missing = subset.missing()
@@ -182,7 +187,7 @@ class Job:
     def _report(self, result: ExportResult) -> None:
         """Tell a failure at once where more follows; that of one run in one format is raised."""
         if result.runs > 1 or len(self.plans) > 1:
-            self.say(f"FAILED {result.failed[-1]}")
+            self.line(f"FAILED {result.failed[-1]}")
 
     def tell(self, run: Run, written: Written) -> None:
         """Say what was written of a run, and what of it was left out or converted."""
@@ -196,10 +201,10 @@ class Job:
         if written.partial:
             marks.append("PARTIAL")
         if written.unchanged:
-            self.say(f"unchanged {', '.join(written.uris)}: run {brief(run)} is there already, the same")
+            self.line(f"unchanged {', '.join(written.uris)}: run {brief(run)} is there already, the same")
         for path in written.files if written.files else () if written.unchanged else written.uris:
-            self.say(f"wrote {path} ({written.format}, run {brief(run)}, {', '.join(marks)})")
+            self.line(f"wrote {path} ({written.format}, run {brief(run)}, {', '.join(marks)})")
         for notice in written.notices:
             if notice not in self.told:
                 self.told.add(notice)
-                self.say(f"  note: {notice}")
+                self.line(f"  note: {notice}")

@@ -10,17 +10,12 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from .printing import printable
+
 _GAP = 2
 _NARROWEST = 6
 _COLUMNS = re.compile(r"\s*\S.*?\S {2,}(?=\S)")
 """A line of a list: what, two blanks or more, and what of it."""
-
-
-def printable(text: str) -> str:
-    """Return text without control characters: metadata is untrusted."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else "\ufffd" for c in text)
 
 
 def terminal_width() -> int | None:

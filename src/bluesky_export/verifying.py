@@ -14,8 +14,8 @@ from typing import IO, Any
 
 from .bundles import MANIFEST, _names, sum_up
 from .errors import OutputError
+from .printing import printable
 from .results import counted
-from .tables import printable
 
 _DAMAGED = (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
 """What is raised by a file that cannot be read, and by a ZIP file with a wrong sum or a torn stream."""

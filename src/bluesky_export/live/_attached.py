@@ -12,6 +12,7 @@ from typing import Any
 
 from ..formats import Written
 from ..outputs import Target
+from ..printing import printable
 from ._client import SILENT, Ticket, WorkerClient
 from ._intents import Assignment, Intent, error_of, failure_of, outcome_of
 from ._sink import Say, Sink, message_of, one_line, quietly, trace_of
@@ -230,7 +231,7 @@ class AttachedWriter:
 
     def tell(self, text: str) -> None:
         """Show one line to the user, with the writer's name."""
-        quietly(lambda: self.say(f"{self.name}: {text}"))
+        quietly(lambda: self.say(printable(f"{self.name}: {text}")))
 
     def add_written(self, written: Written, start: Mapping[str, Any]) -> None:
         """Note a run that was written, and show its notices, each one once."""

@@ -8,7 +8,8 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
-from ..tables import has_colours, html_table, printable, terminal_width, text_table
+from ..printing import printable
+from ..tables import has_colours, html_table, terminal_width, text_table
 from ._engine import LiveWriters
 from ._subscribed import subscribed_writers
 
