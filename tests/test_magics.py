@@ -513,9 +513,60 @@ def test_failed_runs_are_forgotten_one_by_one(shell, tmp_path):
     assert len(names(tmp_path / "a")) == len(names(tmp_path / "b")) == 1
 
 
+def test_the_line_of_a_failure_offers_what_writes_the_same(shell, tmp_path):
+    for folder in ("plain", "chosen"):
+        (tmp_path / folder).mkdir()
+    said = shell.run(
+        "import shutil\n"
+        "%attach_writer json plain/\n"
+        "%attach_writer csv chosen/ --fields det1 --name 'odd {scan_id}' --option timestamps=true\n"
+        "shutil.rmtree('plain'); shutil.rmtree('chosen')\n"
+        "_ = RE(bp.scan([det1], motor, -1, 1, 3))\n_ = %detach_writer"
+    )
+    lines = {line.partition(":")[0]: line for line in said.splitlines() if "when the cause is gone" in line}
+    (tmp_path / "plain").mkdir()
+    (tmp_path / "chosen").mkdir()
+    command = lines["json"].partition("when the cause is gone: ")[2]
+    assert re.fullmatch(r"%export \S+ json \S+", command)
+    assert "json, run 1" in shell.run(command)
+    assert lines["csv"].endswith("when the cause is gone: %export --failed")
+    shell.run("%export --failed --overwrite")
+    header = (tmp_path / "chosen" / "odd 1-primary.csv").read_text().splitlines()[0]
+    assert header == '"seq_num","time","det1","det1_timestamp"'
+
+
+def test_failed_runs_may_have_another_name_or_be_left(shell, tmp_path):
+    shell.run(
+        "%attach_writer json . --name x\n"
+        "_ = RE(bp.count([det1], 1)) + RE(bp.count([det1], 2)) + RE(bp.count([det1], 3))"
+    )
+    shell.run("import time\nfrom bluesky_export.attach import failed_runs")
+    shell.run("while len(failed_runs(RE)) < 2: time.sleep(0.05)")
+    first = (tmp_path / "x.json").read_bytes()
+    assert "FAILED" in shell.run("%export --failed")
+    assert "a moment ago" in shell.run("table = %attach_writer\nprint(table)")
+    shell.run("%export --failed --name 'x{scan_id}'")
+    assert names(tmp_path) == ["x.json", "x2.json", "x3.json"]
+    assert (tmp_path / "x.json").read_bytes() == first
+    table = shell.run("table = %attach_writer\nprint(table)")
+    assert "a moment ago" not in table  # what went wrong has been mended
+    assert "ready" in table
+    shell.run("_ = RE(bp.count([det1], 4))\nwhile not failed_runs(RE): time.sleep(0.05)")
+    assert "skipped" in shell.run("%export --failed --skip-existing")
+    assert "no run has failed" in shell.fails("%export --failed")
+
+
+def test_one_file_by_two_paths_is_one_file(shell, tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").symlink_to("a")
+    shell.run("%attach_writer spec a/s.dat")
+    assert "writes to" in shell.fails("%attach_writer spec b/s.dat")
+    shell.run("%attach_writer spec b/t.dat")
+
+
 @pytest.mark.parametrize(
     "words",
-    ["--workers 2", "--scheduler tcp://host:1", "--dry-run", "--skip-existing", "--name x", "--bundle",
+    ["--workers 2", "--scheduler tcp://host:1", "--dry-run", "--bundle",
      "--since today", "--stream primary", "--option a=b"],
 )  # fmt: skip
 def test_failed_takes_no_option_that_it_would_ignore(bare, words):

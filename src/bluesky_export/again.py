@@ -21,6 +21,8 @@ def export_failed(
     catalog: Any = None,
     variables: Mapping[str, Any] | None = None,
     overwrite: bool = False,
+    skip_existing: bool = False,
+    name: str | None = None,
     say: Say | None = None,
 ) -> ExportResult:
     """Export each run that an attached writer failed on, as it was meant to be written.
@@ -29,11 +31,15 @@ def export_failed(
     ----------
     catalog : any, optional
         A catalog object or its name. Left out: ``cat`` or ``db`` of the session, and the journal
-        for runs that it does not have.
+        for runs that it does not have, and the journal has whole.
     variables : Mapping, optional
         The user's variables.
     overwrite : bool
         Replace files that are there.
+    skip_existing : bool
+        Leave files that are there; their runs count as written.
+    name : str, optional
+        A template for the names, in the place of the one given when attaching.
     say : callable, optional
         Told, a line each, what the user has to know.
 
@@ -55,13 +61,16 @@ def export_failed(
     result = ExportResult(runs=len(times), formats=max(times.values()))
     tell = say or logger.info
     for run in failed:
-        if _again(run, result, catalog, overwrite, tell):
+        changes = {"overwrite": overwrite, "skip_existing": skip_existing, "name": name}
+        if _again(run, result, catalog, changes, tell):
             live.forget([run])
     tell(result.summary())
     return result
 
 
-def _again(run: FailedRun, result: ExportResult, catalog: Any, overwrite: bool, say: Say) -> bool:
+def _again(
+    run: FailedRun, result: ExportResult, catalog: Any, changes: Mapping[str, Any], say: Say
+) -> bool:
     """Write one run in one format; say whether it is done."""
     if run.format is None or run.target is None:
         say(f"run {run.scan_id} {run.uid[:7]}: replay it into {run.writer}, an object of the session")
@@ -69,6 +78,7 @@ def _again(run: FailedRun, result: ExportResult, catalog: Any, overwrite: bool, 
         return False
     target = run.target
     given = dict(run.settings)
+    overwrite, skip_existing = changes["overwrite"], changes["skip_existing"]
 
     def write(source: Any) -> ExportResult:
         return export(
@@ -81,16 +91,19 @@ def _again(run: FailedRun, result: ExportResult, catalog: Any, overwrite: bool, 
             images=given.get("images"),
             root_map=given.get("root_map"),
             options=given.get("options"),
-            name=None if target.address is not None else target.template,
-            overwrite=overwrite or target.if_exists == "overwrite",
-            skip_existing=not overwrite and target.if_exists == "skip",
+            name=None if target.address is not None else changes["name"] or target.template,
+            overwrite=overwrite or (not skip_existing and target.if_exists == "overwrite"),
+            skip_existing=skip_existing or (not overwrite and target.if_exists == "skip"),
             say=say,
         )
 
     try:
         try:
             found = write(catalog)
-        except (RunNotFound, NoCatalog, CatalogUnavailable):
+        except (RunNotFound, NoCatalog, CatalogUnavailable) as error:
+            if run.lost:
+                why = f"{error}; the journal does not have all of the run: add --catalog NAME"
+                raise type(error)(why) from None
             if catalog is not None:
                 raise
             found = write(JOURNAL)

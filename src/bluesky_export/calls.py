@@ -11,7 +11,7 @@ from .selection import Say
 from .typed import find_format
 
 Progress = Callable[..., Any]
-_WITH_FAILED = ("failed", "catalog", "overwrite", "json")
+_WITH_FAILED = ("failed", "catalog", "overwrite", "skip_existing", "name", "json")
 
 
 def call_export(
@@ -37,11 +37,18 @@ def call_export(
             listed = ", ".join(f"--{name.replace('_', '-')}" for name in more)
             raise UsageError(
                 f"{prog} --failed takes no {listed}: each run is written as it was meant to be, one after "
-                "another; --catalog and --overwrite go with it"
+                "another; --catalog, --name, --overwrite and --skip-existing go with it"
             )
         from .again import export_failed
 
-        return export_failed(catalog=found.catalog, variables=variables, overwrite=found.overwrite, say=say)
+        return export_failed(
+            catalog=found.catalog,
+            variables=variables,
+            overwrite=found.overwrite,
+            skip_existing=found.skip_existing,
+            name=found.name,
+            say=say,
+        )
 
     if (found.globus_source or found.label) and not found.globus:
         raise UsageError(f"{prog}: --globus-source and --label go with --globus ENDPOINT:/path/")

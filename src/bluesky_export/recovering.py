@@ -47,7 +47,7 @@ def recover(
     with watch() as check:
         result = recover_journal(path, say, failed=True, dry_run=dry_run, check=check)
     if not (result.written or result.failed or result.busy or result.planned or result.objects):
-        say(f"every run in {path} is written: nothing to recover")
+        say(f"nothing to recover in {path}")
     return result
 
 

@@ -39,7 +39,8 @@ class Subset:
             self.seen_fields.update(doc["data_keys"])
             keys = doc["data_keys"].keys()
             wanted = keys if self.fields is None else keys & self.fields
-            if (self.streams is not None and stream not in self.streams) or not wanted:
+            none_of_it = self.fields is not None and not wanted
+            if (self.streams is not None and stream not in self.streams) or none_of_it:
                 self._left_out.add(doc["uid"])
                 return
             yield name, doc if len(wanted) == len(keys) else _some_keys(doc, wanted)

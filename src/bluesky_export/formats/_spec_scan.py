@@ -114,10 +114,13 @@ def choose_columns(
     kinds = {name: kind_of(key, data.get(name)) for name, key in data_keys.items()}
     columns = Columns(texts=[name for name, kind in kinds.items() if kind == "text"])
     before, after = ([name for name in names if kinds.get(name) == "number"] for names in order)
-    for kind, what in (("array", "an array in each event"), ("external", "kept in files of its own")):
+    for kind, what in (
+        ("array", f"an array in each event; {ELSEWHERE}"),
+        ("external", "kept in detector files; hdf5 and nexus hold it"),
+    ):
         for name in (name for name in kinds if kinds[name] == kind):
             columns.left_out.add(name)
-            notice(f"field {name!r} is left out: it is {what}; {ELSEWHERE}")
+            notice(f"field {name!r} is left out: it is {what}")
     _cut(before, after, columns, notice)
     names = [*before, *after]
     labels = label_texts(names, reserved=TIME_LABELS)

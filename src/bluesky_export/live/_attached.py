@@ -11,8 +11,9 @@ from threading import Event
 from typing import Any
 
 from ..formats import Written
-from ..outputs import Target
+from ..outputs import Target, default_template
 from ..printing import printable
+from ..session import settings
 from ._client import SILENT, Ticket, WorkerClient
 from ._intents import Assignment, Intent, error_of, failure_of, outcome_of
 from ._sink import Say, Sink, message_of, one_line, quietly, trace_of
@@ -53,6 +54,8 @@ class FailedRun:
     time: float
     intent: Path | None = None
     """What is known of it beside the journal."""
+    lost: bool = False
+    """Documents of it are not in the journal: only the catalog may have the whole run."""
 
     def forget(self) -> None:
         """Note beside the journal that the run was written by other means."""
@@ -63,10 +66,20 @@ class FailedRun:
 
     @property
     def command(self) -> str | None:
-        """What to type to write the run later; None if only the session's own object can."""
+        """What to type to write the run later; None if only the session's own object can.
+
+        What was given when attaching is not repeated: ``--failed`` knows it.
+        """
         if self.format is None or self.target is None:
             return None
-        path = self.target.typed
+        target = self.target
+        usual = {"images": settings().images, "root_map": dict(settings().root_map)}
+        given = any(value and value != usual.get(key) for key, value in self.settings.items())
+        if given or target.if_exists != "refuse":
+            return "%export --failed"
+        if target.address is None and target.file is None and target.template != default_template:
+            return "%export --failed"
+        path = target.typed
         return f"%export {short_uid(self.uid)} {self.format} " + (f'"{path}"' if " " in path else path)
 
 
@@ -205,7 +218,8 @@ class AttachedWriter:
             self.add_skipped(error_of(intent.outcome), start)
         else:
             path = ticket.client.writer / f"{intent.run}.json"
-            self.add_failed(error_of(intent.outcome), start, intent.outcome["traceback"], path)
+            trace = intent.outcome.get("traceback", "")
+            self.add_failed(error_of(intent.outcome), start, trace, path, lost=bool(ticket.failure))
 
     def begin_record(self, intent: Intent) -> None:
         """Note beside the journal that this session is to write a run."""
@@ -259,6 +273,8 @@ class AttachedWriter:
         start: Mapping[str, Any],
         trace: str | None = None,
         intent: Path | None = None,
+        *,
+        lost: bool = False,
     ) -> None:
         """Note a run that could not be written, and say so at once, in one line."""
         trace = trace_of(error) if trace is None else trace
@@ -275,6 +291,7 @@ class AttachedWriter:
             traceback=trace,
             time=time.time(),
             intent=intent or noted,
+            lost=lost,
         )
         self.failed.append(failed)
         later = f"; when the cause is gone: {failed.command}" if failed.command else ""

@@ -39,15 +39,17 @@ def clean(folder: Path, days: float, megabytes: float) -> list[Path]:
     for writer in _writers(folder):
         for intent in intents(writer):
             known.setdefault(intent.run, []).append((writer / f"{intent.run}.json", intent))
+    removed = [path for path in folder.glob("*.incomplete") if _age(path) > days * DAY * 3]
+    for path in removed:
+        path.unlink(missing_ok=True)
     files = sorted(((path, path.stat()) for path in folder.glob("*.msgpack")), key=lambda f: f[1].st_mtime)
     total = sum(status.st_size for _, status in files)
-    removed = []
     for path, status in files:
         of_run = known.get(path.stem, [])
         if any(intent.state in ("pending", "failed") for _, intent in of_run):
             continue
         safe = bool(of_run) and all(_is_there(intent) for _, intent in of_run)
-        age = time.time() - status.st_mtime
+        age = _age(path)
         if age > days * DAY * (1 if safe else 3) or (safe and total > megabytes * 1e6):
             path.unlink(missing_ok=True)
             comments_of(path).unlink(missing_ok=True)
@@ -56,6 +58,10 @@ def clean(folder: Path, days: float, megabytes: float) -> list[Path]:
             total -= status.st_size
             removed.append(path)
     return removed
+
+
+def _age(path: Path) -> float:
+    return time.time() - path.stat().st_mtime
 
 
 def _writers(folder: Path) -> Iterator[Path]:

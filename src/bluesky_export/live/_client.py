@@ -10,6 +10,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -249,8 +250,9 @@ class WorkerClient:
                 self._said_silent = False
                 self._tell("its process goes on")
             *lines, self._rest = (self._rest + data).split(b"\n")
-            for line in lines:
-                self._take(json.loads(line))
+            errors = [quietly(partial(self._take, json.loads(line))) for line in lines]
+            for error in filter(None, errors):  # when the other reports are taken: they come once
+                raise error
         status = process.poll()
         if status is None:
             return  # its reports have ended, it is about to

@@ -87,6 +87,8 @@ class Followed:
 
     def step(self, now: float) -> bool:
         """Go on with the run, as far as its journal goes or for a moment; say whether there is more."""
+        if self.over:  # given up before its first turn
+            return False
         more: list[bool] = []
         error = quietly(lambda: more.append(self._step(now)))
         if error is not None and not self.over:

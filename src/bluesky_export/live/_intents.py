@@ -233,7 +233,7 @@ def failure_of(error: BaseException, message: str, trace: str) -> dict[str, Any]
 
 def error_of(outcome: Mapping[str, Any]) -> BaseException:
     """Return an error as it was raised in another process, as far as its class is known here."""
-    name, message = outcome["error"], outcome["message"]
+    name, message = outcome.get("error", "RuntimeError"), outcome.get("message", "nothing is known of it")
     for module in ("bluesky_export.errors", "builtins"):
         cls = getattr(importlib.import_module(module), name, None)
         if isinstance(cls, type) and issubclass(cls, BaseException):

@@ -150,6 +150,8 @@ class RunJournal:
         OSError
             It cannot be kept.
         """
+        if self.failure is not None:
+            return
         at = self.size + sum(map(len, self._pending))
         line = json.dumps({"at": at, "doc": dict(doc)}).encode() + b"\n"
         fd = os.open(comments_of(self.path), os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
@@ -231,6 +233,25 @@ class RunJournal:
         if self.spill is not None:
             self.spill.close(keep=True)
 
+    def give_up(self) -> None:
+        """Take the run out of the catalog that the journal is: documents of it are missing.
+
+        What there is of it is kept beside the catalog, as ``<run>.incomplete``.
+        """
+        self._pending.clear()
+        if self.spill is not None:
+            self.spill.close(keep=False)
+            self.spill = None
+        if self._fd >= 0:
+            with suppress(OSError):
+                os.rename(self.path, incomplete_of(self.path))
+            self.close()
+
+
+def incomplete_of(journal: Path) -> Path:
+    """Return where the documents of a run are if not all of them could be kept."""
+    return journal.with_suffix(".incomplete")
+
 
 def comments_of(journal: Path) -> Path:
     """Return where the comments of a run are: no documents, and so not in its journal."""
@@ -242,7 +263,8 @@ def _free_path(folder: Path, stem: str) -> Path:
     number = 1
     while True:
         path = folder / f"{stem}{f'~{number}' if number > 1 else ''}.msgpack"
-        if not os.path.lexists(path) and not any(memory_path().glob(f"{glob.escape(path.stem)}.*.spill")):
+        taken = os.path.lexists(path) or os.path.lexists(incomplete_of(path))
+        if not taken and not any(memory_path().glob(f"{glob.escape(path.stem)}.*.spill")):
             return path
         number += 1
 

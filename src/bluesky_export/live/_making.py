@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 import weakref
 from collections.abc import Mapping
@@ -214,6 +215,13 @@ def object_writer(
     )
 
 
+def _same_file(one: Path, other: Path) -> bool:
+    """Say whether two paths lead to one file, through links as well."""
+    if one == other:
+        return True
+    return within(_answer.FIRST_LOOK, other, lambda: os.path.realpath(one) == os.path.realpath(other))
+
+
 def check_conflicts(
     engine: Any, live: LiveWriters, choice: Choice, wanted: AttachedWriter, *, also: bool
 ) -> None:
@@ -238,7 +246,7 @@ def check_conflicts(
     for one in live.attached:
         if cls is not None and cls.appends and one.target and wanted.target and wanted.target.file:
             here = wanted.target.folder / wanted.target.file
-            if one.target.file and one.target.folder / one.target.file == here:
+            if one.target.file and _same_file(one.target.folder / one.target.file, here):
                 raise WriterAttachError(
                     f"{one.name} writes to {here} already; detach it first, or give another file"
                 )

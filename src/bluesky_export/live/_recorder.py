@@ -83,6 +83,7 @@ class Recorder(Consumer):
         self._comments: list[Any] = []  # for the next run
         self._spilled: list[RunJournal] = []  # of runs that are over, still in memory
         self._in_memory = False
+        self._not_all = False  # documents of a run were lost meanwhile
         self._reported = 0  # documents lost, as told
         self._idle_looks = 0
         self._events_before = 0
@@ -183,20 +184,21 @@ class Recorder(Consumer):
 
     def _flush(self, run: _OpenRun) -> None:
         run.journal.flush()
-        failure = run.journal.failure
-        if failure is not None and not run.failed:
-            run.failed = True
-            why = f"{one_line(failure)}; export the run from the catalog"
-            for sink in run.sinks:
-                sink.fail(type(failure)(why) if isinstance(failure, MemoryError) else failure)
-            self._tell_once(f"journal: run {run.journal.uid[:7]} is not kept: {why}")
         if (run.journal.spill is not None) and not self._in_memory:
-            self._in_memory = True
+            self._in_memory, self._not_all = True, False
             self._say(
                 f"journal: {self._place.folder} cannot be written ({run.journal.trouble}). The writers "
                 f"go on from memory, up to {self._memory.most / 1e6:,.0f} MB; if this session is killed "
                 "now, export from the catalog"
             )
+        failure = run.journal.failure
+        if failure is not None and not run.failed:
+            run.failed = self._not_all = True
+            run.journal.give_up()
+            why = f"{one_line(failure)}; export the run from the catalog"
+            for sink in run.sinks:
+                sink.fail(type(failure)(why) if isinstance(failure, MemoryError) else failure)
+            self._tell_once(f"journal: run {run.journal.uid[:7]} is not kept: {why}")
 
     def _look_after_spilled(self) -> None:
         if not self._in_memory:
@@ -209,7 +211,13 @@ class Recorder(Consumer):
                 self._spilled.remove(journal)
         if not self._spilled and all(run.journal.spill is None for run in self._runs.values()):
             self._in_memory = False
-            self._say(f"journal: {self._place.folder} can be written again, and holds everything")
+            holds = (
+                "holds all runs but those that are not kept, as told"
+                if self._not_all
+                else "holds everything"
+            )
+            self._say(f"journal: {self._place.folder} can be written again, and {holds}")
+            self._not_all = False
 
     def _end(self, uid: str) -> None:
         run = self._runs[uid]

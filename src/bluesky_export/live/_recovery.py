@@ -11,6 +11,7 @@ from ..formats import Written
 from ._attached import run_label, short_uid
 from ._client import Ticket, WorkerClient
 from ._intents import Assignment, Intent, assignments, failure_of, intents
+from ._journal import incomplete_of
 from ._place import dead_sessions, is_locked, memory_path, remove_if_done
 from ._sink import Say
 
@@ -53,6 +54,8 @@ class Leftover:
     """To be written."""
     later: list[Intent]
     """Written after the session had ended, and not told to anybody."""
+    lost: list[Intent]
+    """Not written, and documents of them are not in the journal."""
 
 
 def leftovers(folder: Path, *, failed: bool) -> list[Leftover]:
@@ -68,24 +71,33 @@ def leftovers(folder: Path, *, failed: bool) -> list[Leftover]:
     found = []
     for session in dead_sessions(folder):
         for writer in assignments(session):
-            runs, later = [], []
+            runs, later, lost = [], [], []
             again = failed and Assignment.load(writer).replayable
             for intent in intents(writer):
                 if intent.later and intent.state != "pending":
                     later.append(intent)
-                if intent.state == "pending" and not _has_documents(folder, intent.run):
+                whole = _has_documents(folder, intent.run)
+                known = again and intent.state == "failed"
+                if not whole and (known or _is_incomplete(folder, intent.run)):
+                    if intent.state in ("pending", "failed"):
+                        lost.append(intent)
+                elif intent.state == "pending" and not whole:
                     # killed before one document was acknowledged
                     (writer / f"{intent.run}.json").unlink(missing_ok=True)
                 elif intent.state == "pending" or (intent.state == "failed" and again and not intent.later):
                     runs.append(intent)
-            if runs or later:
-                found.append(Leftover(writer, Assignment.load(writer), runs, later))
+            if runs or later or lost:
+                found.append(Leftover(writer, Assignment.load(writer), runs, later, lost))
     return found
 
 
 def _has_documents(folder: Path, run: str) -> bool:
     journal = folder / f"{run}.msgpack"
     return (journal.is_file() and journal.stat().st_size > 0) or (memory_path() / f"{run}.0.spill").exists()
+
+
+def _is_incomplete(folder: Path, run: str) -> bool:
+    return incomplete_of(folder / f"{run}.msgpack").exists()
 
 
 def recover(
@@ -115,6 +127,7 @@ def recover(
     found = leftovers(folder, failed=failed)
     working: list[WorkerClient] = []
     for left in found:
+        _say_lost_documents(left, result, say, dry_run=dry_run)
         if not left.assignment.replayable:
             _say_lost_object(left, result, say, dry_run=dry_run)
             continue
@@ -140,6 +153,23 @@ def recover(
             result.busy.append(Assignment.load(client.writer).name)
             say(f"{result.busy[-1]}: another process is finishing its runs")
     return result
+
+
+def _say_lost_documents(left: Leftover, result: Recovered, say: Say, *, dry_run: bool) -> None:
+    """Tell, once, which runs were not written and cannot be from what the journal has of them."""
+    wanted = left.assignment
+    for intent in left.lost:
+        result.failed.append((wanted.name, intent))
+        known = intent.outcome.get("message")
+        why = f"documents of it are not in the journal{f' ({known})' if known else ''}"
+        what = f"{wanted.format or 'FORMAT'} {wanted.address or wanted.folder}"
+        say(
+            f"{wanted.name}: run {run_label(intent.start)} is not written: {why}. "
+            f"Export it from the catalog: %export {short_uid(intent.uid)} {what}"
+        )
+        if not dry_run:
+            outcome = failure_of(RuntimeError(why), why, "")
+            intent.changed(state="skipped", outcome=outcome, later=False).save(left.writer)
 
 
 def _say_lost_object(left: Leftover, result: Recovered, say: Say, *, dry_run: bool) -> None:

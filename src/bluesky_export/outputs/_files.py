@@ -28,8 +28,8 @@ def _hint(error: OSError, folder: Path) -> str:
         f"the folder {folder} does not exist; make it: mkdir -p '{folder}'"  # at IPython's prompt as well
     )
     hints = {
-        # a file system such as /proc says ENOENT where no file can be made
-        errno.ENOENT: "no file can be made there; choose another folder" if folder.is_dir() else missing,
+        # a file system such as /proc says ENOENT where no file can be made; so does a name that has gone
+        errno.ENOENT: "it was taken away, or no file can be made there" if folder.is_dir() else missing,
         errno.ENOTDIR: f"{folder} is not a folder",
         errno.EACCES: "no permission; choose another folder",
         errno.EPERM: "not permitted; choose another folder",
@@ -55,7 +55,8 @@ def check_folder(folder: Path, *, probe: bool = False) -> None:
             raise OSError(errno.ENOTDIR if folder.exists() else errno.ENOENT, "")
         if probe:
             if not os.access(folder, os.W_OK | os.X_OK):
-                raise OSError(errno.EACCES, "")
+                read_only = os.statvfs(folder).f_flag & os.ST_RDONLY
+                raise OSError(errno.EROFS if read_only else errno.EACCES, "")
             tempfile.TemporaryFile(prefix=".bluesky-export.", dir=folder).close()
     except OSError as error:
         raise OutputError(f"cannot write into {folder}/: {_hint(error, folder)}") from error

@@ -42,6 +42,25 @@ def _zero_events(run: RunMaker) -> None:
     run.stop()
 
 
+@KINDS.run("no-fields", "a device that has nothing to read: its events are moments", "event-time seq_num")
+def _no_fields(run: RunMaker) -> None:
+    run.start("motors", "hints", plan_name="count")
+    run.descriptor({}, configuration=_configuration(2.0))
+    for _ in range(3):
+        run.event({})
+    run.stop()
+
+
+@KINDS.run("stream-without-fields", "moments beside a scan", "streams event-time seq_num")
+def _stream_without_fields(run: RunMaker) -> None:
+    run.start()
+    run.descriptor({}, "ticks", configuration=_configuration(2.0))
+    run.event({}, "ticks")
+    run.table(_POINTS)
+    run.event({}, "ticks")
+    run.stop()
+
+
 @KINDS.run("no-streams", "a start and a stop document, nothing between them", "no-events")
 def _no_streams(run: RunMaker) -> None:
     run.start("motors", "hints")
