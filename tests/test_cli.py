@@ -11,6 +11,8 @@ from pathlib import Path
 import h5py
 import pytest
 
+from bluesky_export import cli
+
 from .corpus import simulated_runs
 
 
@@ -177,3 +179,27 @@ def test_demo(tmp_path):
     assert "not empty" in again.stderr
     listed = run("runs", "--catalog", f"{tmp_path}/demo/catalog")
     assert "grid_scan" in listed.stdout
+
+
+@pytest.mark.parametrize("bar", [True, False])
+def test_a_line_and_its_end_are_one_piece(monkeypatch, bar):
+    """An interrupt between the two would put its own line behind this one."""
+    if bar:
+        import tqdm
+
+        assert tqdm.tqdm is sys.modules["tqdm"].tqdm
+    else:
+        monkeypatch.delitem(sys.modules, "tqdm", raising=False)
+
+    class Stream:
+        def __init__(self):
+            self.pieces = []
+            self.flush = lambda: None
+
+        def write(self, text):
+            self.pieces.append(text)
+
+    stream = Stream()
+    monkeypatch.setattr(sys, "stderr", stream)
+    cli._say("wrote a")
+    assert [piece for piece in stream.pieces if piece] == ["wrote a\n"]

@@ -191,10 +191,10 @@ def _usage() -> str:
 def _say(line: str) -> None:
     tqdm = sys.modules.get("tqdm")
     if tqdm is not None:
-        tqdm.tqdm.write(line, file=sys.stderr)  # above a progress bar
-        sys.stderr.flush()
+        tqdm.tqdm.write(f"{line}\n", file=sys.stderr, end="")  # above a progress bar
     else:
-        print(line, file=sys.stderr, flush=True)
+        sys.stderr.write(f"{line}\n")  # in one piece: Ctrl-C comes between two
+    sys.stderr.flush()
 
 
 def _say_if_heard(line: str) -> None:
