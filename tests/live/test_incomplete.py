@@ -129,7 +129,10 @@ def test_a_full_disk_and_no_memory_left(running, tmp_path, said, monkeypatch):
     wait_until(lambda: status(running).rows[0].runs == 2, 60)
     assert [run.uid for run in failed_runs(running)] == bad
     assert not said.having("internal error")
-    assert not said.having("holds everything")
+    assert len(said.having("cannot be written")) == 1
+    (line,) = said.having("can be written again")
+    assert "holds all runs but those that are not kept" in line
+    assert said.index(line) > said.index(said.having("FAILED to write run 4")[0])
     finish(running, said)
     found = {json.loads(path.read_text())["start"]["uid"] for path in (tmp_path / "out").iterdir()}
     assert found == set(good)

@@ -84,6 +84,7 @@ class Recorder(Consumer):
         self._spilled: list[RunJournal] = []  # of runs that are over, still in memory
         self._in_memory = False
         self._not_all = False  # documents of a run were lost meanwhile
+        self._disk_works = True
         self._reported = 0  # documents lost, as told
         self._idle_looks = 0
         self._events_before = 0
@@ -183,9 +184,9 @@ class Recorder(Consumer):
             journal.comment(comment)
 
     def _flush(self, run: _OpenRun) -> None:
-        run.journal.flush()
+        self._flush_to_disk(run.journal)
         if (run.journal.spill is not None) and not self._in_memory:
-            self._in_memory, self._not_all = True, False
+            self._in_memory, self._not_all, self._disk_works = True, False, False
             self._say(
                 f"journal: {self._place.folder} cannot be written ({run.journal.trouble}). The writers "
                 f"go on from memory, up to {self._memory.most / 1e6:,.0f} MB; if this session is killed "
@@ -200,16 +201,24 @@ class Recorder(Consumer):
                 sink.fail(type(failure)(why) if isinstance(failure, MemoryError) else failure)
             self._tell_once(f"journal: run {run.journal.uid[:7]} is not kept: {why}")
 
+    def _flush_to_disk(self, journal: RunJournal) -> None:
+        """Flush, and note whether the disk has taken it."""
+        size, spilled = journal.size, journal.spill is not None
+        journal.flush()
+        if journal.failure is None and journal.spill is None and (spilled or journal.size > size):
+            self._disk_works = True
+
     def _look_after_spilled(self) -> None:
         if not self._in_memory:
             return
         for journal in list(self._spilled):
-            journal.flush()  # restores it now and then
+            self._flush_to_disk(journal)  # restores it now and then
             if journal.spill is None:
                 journal.sync()
                 journal.close()
                 self._spilled.remove(journal)
-        if not self._spilled and all(run.journal.spill is None for run in self._runs.values()):
+        nothing_left = not self._spilled and all(run.journal.spill is None for run in self._runs.values())
+        if nothing_left and self._disk_works:  # what is given up has left the memory as well
             self._in_memory = False
             holds = (
                 "holds all runs but those that are not kept, as told"

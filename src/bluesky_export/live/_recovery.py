@@ -139,7 +139,7 @@ def recover(
             continue
         if left.later and not is_locked(left.writer.with_name(f"{left.writer.name}.lock")):
             for intent in left.later:
-                _settle(left.assignment.name, intent, result, say, "finished after its session had ended")
+                _settle(left.assignment, intent, result, say, "finished after its session had ended")
                 intent.changed(later=False).save(left.writer)
         if left.runs:
             working.append(_give(left, result, say))
@@ -194,7 +194,7 @@ def _give(left: Leftover, result: Recovered, say: Say) -> WorkerClient:
 
     def done(ticket: Ticket, intent: Intent) -> None:
         if not ticket.before:  # else somebody else has finished it, and said so
-            _settle(name, intent, result, say, "recovered")
+            _settle(left.assignment, intent, result, say, "recovered")
 
     client = WorkerClient(left.writer, tell, done)
     for intent in left.runs:
@@ -212,7 +212,8 @@ def _wait(working: list[WorkerClient], check: Callable[[], object] | None) -> No
         time.sleep(POLL)
 
 
-def _settle(name: str, intent: Intent, result: Recovered, say: Say, how: str) -> None:
+def _settle(writer: Assignment, intent: Intent, result: Recovered, say: Say, how: str) -> None:
+    name = writer.name
     run = run_label(intent.start)
     if intent.state == "written":
         written = intent.written
@@ -227,7 +228,11 @@ def _settle(name: str, intent: Intent, result: Recovered, say: Say, how: str) ->
     else:
         result.failed.append((name, intent))
         why = f"{intent.outcome.get('error')}: {intent.outcome.get('message')}"
-        say(f"{name}: FAILED to write run {run}: {why}. It is kept in the journal: bluesky-export recover")
+        export = f"%export {short_uid(intent.uid)} {writer.format or 'FORMAT'} --catalog journal"
+        say(
+            f"{name}: FAILED to write run {run}: {why}. The journal keeps it; when the cause is gone: "
+            f"bluesky-export recover, or {export}"
+        )
 
 
 def tidy(folder: Path) -> None:
