@@ -556,6 +556,38 @@ def test_failed_runs_may_have_another_name_or_be_left(shell, tmp_path):
     assert "no run has failed" in shell.fails("%export --failed")
 
 
+@pytest.mark.parametrize("words", ["--overwrite", "--skip-existing", ""])
+def test_failed_runs_do_not_replace_each_other(shell, tmp_path, words):
+    """Nor is one left for the other's file, which was not there before."""
+    (tmp_path / "a").mkdir()
+    shell.run(
+        "import shutil, time\nfrom bluesky_export.attach import failed_runs\n"
+        "%attach_writer json a/\nshutil.rmtree('a')\n"
+        "_ = RE(bp.count([det1], 1)) + RE(bp.count([det1], 2))\n"
+        "while len(failed_runs(RE)) < 2: time.sleep(0.05)"
+    )
+    (tmp_path / "a").mkdir()
+    said = shell.run(f"again = %export --failed --name x {words}")
+    assert "was written a moment ago, for another run" in said
+    assert "exported 1 of 2 runs" in said
+    assert json.loads((tmp_path / "a" / "x.json").read_text())["start"]["scan_id"] == 1
+    assert "json, run 2" in shell.run("again = %export --failed")
+    assert len(names(tmp_path / "a")) == 2
+
+
+def test_what_makes_no_sense_with_failed(shell, tmp_path):
+    (tmp_path / "a").mkdir()
+    shell.run(
+        "import shutil, time\nfrom bluesky_export.attach import failed_runs\n"
+        "%attach_writer spec a/s.dat\nshutil.rmtree('a')\n"
+        "_ = RE(bp.count([det1], 1))\nwhile not failed_runs(RE): time.sleep(0.05)"
+    )
+    (tmp_path / "a").mkdir()
+    assert "exclude each other" in shell.fails("%export --failed --overwrite --skip-existing")
+    assert "s.dat: leave --name out" in shell.fails("%export --failed --name x")
+    assert "exported 1 of 1 run" in shell.run("again = %export --failed")
+
+
 def test_one_file_by_two_paths_is_one_file(shell, tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "b").symlink_to("a")

@@ -116,6 +116,9 @@ def attach_writer(
             "root_map": dict(root_map if root_map is not None else settings().root_map),
         }
         wanted = format_writer(choice, target, common, options or {}, subset, say, one_file=name is None)
+        asked = (streams, fields, images, root_map, options, name)
+        usual = target.template == settings().name_template or target.file or target.address
+        wanted.plain = not any(asked) and target.if_exists == "refuse" and bool(usual)
     else:
         given = {"--name": name, "--images": images, "--option": options, "--root-map": root_map}
         for option, value in given.items():

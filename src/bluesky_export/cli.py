@@ -189,6 +189,9 @@ def _usage() -> str:
 
 
 def _say(line: str) -> None:
+    from .printing import printable_lines
+
+    line = printable_lines(line)
     tqdm = sys.modules.get("tqdm")
     if tqdm is not None:
         tqdm.tqdm.write(f"{line}\n", file=sys.stderr, end="")  # above a progress bar

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from . import formats as _formats
 from .catalogs._base import Run
@@ -96,10 +96,8 @@ def export(
         each is tried, and the result tells which failed.
     """
     say = say or logger.info
-    if overwrite and skip_existing:
-        raise UsageError("--overwrite and --skip-existing exclude each other")
-    plans = _plans(formats, options or {})
-    if_exists = "overwrite" if overwrite else "skip" if skip_existing else "refuse"
+    plans = plans_of(formats, options or {})
+    if_exists = what_if_exists(overwrite, skip_existing) or "refuse"
     if any(one.writer.addressed for one in plans):
         _check_alone(plans)
         given = {"--name": name, "--stream": _names(stream), "--fields": _names(fields)}
@@ -111,8 +109,48 @@ def export(
             template=name or settings().name_template,
             if_exists=if_exists,
         )
+    return export_to(
+        target,
+        plans,
+        Selection(_tuple(selectors), since, until, plan, where or {}, all_matches),
+        catalog=catalog,
+        streams=_names(stream),
+        fields=_names(fields),
+        images=images,
+        root_map=root_map,
+        dry_run=dry_run,
+        workers=workers,
+        scheduler=scheduler,
+        say=say,
+        progress=progress,
+    )
+
+
+def what_if_exists(overwrite: bool, skip_existing: bool) -> Literal["overwrite", "skip"] | None:
+    """Return what to do about files that are there; None if nothing was said of them."""
+    if overwrite and skip_existing:
+        raise UsageError("--overwrite and --skip-existing exclude each other")
+    return "overwrite" if overwrite else "skip" if skip_existing else None
+
+
+def export_to(
+    target: Target,
+    plans: list[FormatPlan],
+    chosen: Selection,
+    *,
+    catalog: Any,
+    say: Say,
+    streams: list[str] | None = None,
+    fields: list[str] | None = None,
+    images: str | None = None,
+    root_map: Mapping[str, str] | None = None,
+    dry_run: bool = False,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    progress: Callable[..., Any] | None = None,
+) -> ExportResult:
+    """Write what is selected to where it is known to go: :func:`export`, for which all is read."""
     variables = namespace()
-    chosen = Selection(_tuple(selectors), since, until, plan, where or {}, all_matches)
     source = find_catalog(catalog, variables)
     tell_if_measuring(chosen, source, variables, say)
     runs = select(chosen, source, variables, say)
@@ -121,7 +159,7 @@ def export(
     mapped = dict(root_map or settings().root_map)
     result = ExportResult(runs=len(runs), formats=len(plans))
     with watch() as check:
-        job = Job(target, plans, _names(stream), _names(fields), shared, mapped, say, check)
+        job = Job(target, plans, streams, fields, shared, mapped, say, check)
         if dry_run:
             for run in runs:
                 job.plan(run, result)
@@ -195,7 +233,8 @@ def _names(given: str | Iterable[str] | None) -> list[str] | None:
     return names
 
 
-def _plans(given: str | Iterable[str], options: Mapping[str, Any]) -> list[FormatPlan]:
+def plans_of(given: str | Iterable[str], options: Mapping[str, Any]) -> list[FormatPlan]:
+    """Return the formats that were named, with those of the options that are theirs."""
     if not given:
         raise UsageError(f"which format? one of {', '.join(_formats.names())}")
     names = _names(given) or []

@@ -14,6 +14,7 @@ from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
 
 from .errors import BlueskyExportError, NoRunEngine
 from .interrupts import Interrupted
+from .printing import printable_lines
 
 
 def say(line: str) -> None:
@@ -32,7 +33,7 @@ def say(line: str) -> None:
     tqdm = sys.modules.get("tqdm")
     above = tqdm.tqdm.external_write_mode(file=sys.stdout) if tqdm is not None else nullcontext()
     with above:
-        sys.stdout.write(f"{begin}{line}\n")  # in one piece: other threads print, too
+        sys.stdout.write(f"{begin}{printable_lines(line)}\n")  # in one piece: other threads print, too
         sys.stdout.flush()  # before the bar comes back: a notebook shows either stream when it is flushed
 
 

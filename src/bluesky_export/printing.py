@@ -19,6 +19,11 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() or _is_blank(c) else ascii(c)[1:-1] for c in text)
 
 
+def printable_lines(text: str) -> str:
+    """Return text of several lines, each of them printable."""
+    return text if text.isprintable() else "\n".join(map(printable, text.split("\n")))
+
+
 def _is_blank(character: str) -> bool:
     import unicodedata
 

@@ -98,3 +98,6 @@ def test_surrogates_in_a_row_are_said_to_be_one_character():
     assert "two surrogates in a row" in said[0]
     assert jsontext.dumps("\ud83d \ude42", notice=said.append) == r'"\ud83d \ude42"'
     assert len(said) == 1
+    jsontext.line({"a": "\ud83d\ude42"}, notice=said.append)
+    jsontext.line({"a": "\ud83d", "b": float("nan")}, notice=said.append)
+    assert len(said) == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
@@ -13,7 +14,10 @@ from bluesky_export.cli import main
 from bluesky_export.errors import NoCatalog, RunNotFound
 from bluesky_export.listing import runs
 from bluesky_export.live import _journal, live_writers
-from bluesky_export.live._intents import error_of
+from bluesky_export.live._attached import short_uid
+from bluesky_export.live._cleaning import clean
+from bluesky_export.live._intents import Assignment, Intent, error_of, intents
+from bluesky_export.live._place import Lock
 
 from .conftest import wait_until
 from .session import Engine
@@ -78,7 +82,7 @@ def test_only_that_run_fails_where_its_first_document_is_not_kept(running, tmp_p
     assert main(["recover"]) == 1
     told = capsys.readouterr().err
     assert told.count("documents of it are not in the journal") == 3
-    assert f"%export {bad[:7]} csv {tmp_path / 'csv'}" in told or f"uid:{bad[:8]}" in told
+    assert f"%export {short_uid(bad)} csv {tmp_path / 'csv'}/" in told
     assert main(["recover"]) == 0
     assert "nothing to recover" in capsys.readouterr().err
 
@@ -97,7 +101,9 @@ def test_a_run_that_is_cut_short_in_the_journal_is_not_written_from_it(
         result = export_failed(variables={"RE": running}, catalog=given, say=said)
         (failure,) = result.failed
         assert isinstance(failure.error, (RunNotFound, NoCatalog))
-        assert "the journal does not have all of the run: add --catalog NAME" in str(failure)
+        assert "the journal does not have all of the run: --catalog NAME names another catalog" in str(
+            failure
+        )
         assert [run.uid for run in failed_runs(running)] == [uid]
     finish(running, said)
     (path,) = (tmp_path / "out").iterdir()
@@ -140,6 +146,77 @@ def test_a_full_disk_and_no_memory_left(running, tmp_path, said, monkeypatch):
 
 def _no_memory(self, size, folder):
     raise _journal.OutputError("the journal's disk is full, and 0 MB of memory are used")
+
+
+def test_documents_that_were_lost_on_the_way(running, tmp_path, said, capsys):
+    """For lack of memory they are not even queued: what the journal has is not the run, either."""
+    (tmp_path / "out").mkdir()
+    attach_writer("json", tmp_path / "out", RE=running, say=said)
+    live = live_writers(running)
+    pairs = list(simulated(5, 1))
+    for name, doc in pairs[:4]:
+        live.receive(name, doc)
+    live._handoff.lost += 1  # as where a copy of the fifth could not be made
+    for name, doc in pairs[5:]:
+        live.receive(name, doc)
+    wait_until(lambda: failed_runs(running), 60)
+    assert said.having("1 documents were lost for lack of memory; export the run from the catalog")
+    result = export_failed(variables={"RE": running}, say=said)
+    assert "the journal does not have all of the run" in str(result.failed[0])
+    finish(running, said)
+    main(["recover"])
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def left_by_a_session(folder, out, state, **known):
+    """Make what a session leaves that was killed: one run of one writer, incomplete."""
+    writer = folder / "writers" / "1-abc" / "1"
+    writer.mkdir(parents=True)
+    (writer.parent / "lock").touch()
+    Assignment("json", "json", folder=str(out)).save(writer)
+    outcome = {"error": "OutputError", "message": "lost", "traceback": ""} if state == "failed" else {}
+    Intent("a-run", "a-run", 7, 1.0, state=state, outcome=outcome, **known).save(writer)
+    (folder / "a-run.incomplete").write_bytes(b"x")
+    return writer
+
+
+@pytest.mark.parametrize(("state", "later"), [("pending", False), ("failed", False), ("failed", True)])
+def test_what_a_killed_session_left_incomplete_is_told_once(tmp_path, capsys, state, later):
+    out = tmp_path / "out dir"
+    out.mkdir()
+    writer = left_by_a_session(tmp_path / "journal", out, state, later=later)
+    lock = Lock(writer.with_name("1.lock"))  # a process of the writer is still at work: it knows better
+    main(["recover", str(tmp_path / "journal")])
+    assert capsys.readouterr().err == "json: another process is finishing its runs\n"
+    lock.release()
+    for _ in range(2):  # a dry run changes nothing
+        assert main(["recover", "--dry-run", str(tmp_path / "journal")]) == 1
+        assert "documents of it are not in the journal" in capsys.readouterr().err
+    assert main(["recover", str(tmp_path / "journal")]) == 1
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "run 7" in line]
+    assert line.endswith(f'%export a-run json "{out}/"')
+    assert main(["recover", str(tmp_path / "journal")]) == 0
+    assert "nothing to recover" in capsys.readouterr().err
+    assert clean(tmp_path / "journal", 1, 1000) == []
+    for path in (tmp_path / "journal" / "a-run.incomplete", writer / "a-run.json"):
+        os.utime(path, (1.0, 1.0))
+    assert [path.name for path in clean(tmp_path / "journal", 1, 1000)] == ["a-run.incomplete"]
+    assert intents(writer) == []
+
+
+def test_the_next_writer_does_not_tell_it_again(running, tmp_path, said):
+    (tmp_path / "out").mkdir()
+    attach_writer("json", tmp_path / "out", RE=running, say=said)
+    give(running, simulated(3, 1, {"sample_note": Unkept()}))
+    wait_until(lambda: failed_runs(running), 60)
+    finish(running, said)
+    running.state = "running"
+    before = len(said)
+    attach_writer("json", tmp_path / "out", RE=running, say=said)
+    give(running, simulated(3, 2))
+    wait_until(lambda: status(running).rows[0].runs == 1, 60)
+    finish(running, said)
+    assert not [line for line in said[before:] if "not in the journal" in line]
 
 
 def test_the_same_uid_again_leaves_what_was_kept(tmp_path):

@@ -83,6 +83,7 @@ def line(value: Any, *, notice: Notice | None = None) -> bytes:
         text = orjson.dumps(plain)
     except TypeError:  # orjson's own error is one
         text = b"null"
+        _tell_pairs(json.dumps(plain, ensure_ascii=False), notice)
     if b"null" not in text and text.isascii():
         return text + b"\n"
     return json.dumps(plain, separators=(",", ":")).encode() + b"\n"
@@ -92,12 +93,16 @@ def _valid(text: str, notice: Notice | None = None) -> str:
     """Return JSON text that goes into any file."""
     if text.isascii():
         return text
+    _tell_pairs(text, notice)
+    # Outside of strings JSON is ASCII, so a surrogate found here is inside of one.
+    return _SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def _tell_pairs(text: str, notice: Notice | None) -> None:
     if notice is not None and _PAIR.search(text):
         notice(
             "two surrogates in a row are one character in JSON: that text is read back with the character"
         )
-    # Outside of strings JSON is ASCII, so a surrogate found here is inside of one.
-    return _SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def loads(text: str | bytes) -> Any:

@@ -10,22 +10,16 @@ from .pages import Document
 from .tables import Table
 
 
-def file_names(
-    stream: str, fields: Iterable[str], clean: Callable[[str], str], notice: Callable[[str], None]
-) -> dict[str, str]:
+def file_names(fields: Iterable[str], clean: Callable[[str], str]) -> dict[str, str]:
     """Return what each field is called in a file: no two alike, or readers refuse the table.
 
     Parameters
     ----------
-    stream : str
-        The stream, for what the user is told.
     fields : iterable of str
         The fields.
     clean : callable
         Makes a name one that the file can have. What is one already it leaves alone, and that field
         keeps its name; ``_`` is added to others until nothing else is called so.
-    notice : callable
-        Told what is not called what it is.
     """
     cleaned = {field: clean(field) for field in fields}
     taken = {field for field, name in cleaned.items() if name == field}
@@ -35,8 +29,13 @@ def file_names(
                 name += "_"
             taken.add(name)
             cleaned[field] = name
-            notice(f"{stream}: field {field!r} is called {name!r} in the file")
     return cleaned
+
+
+def tell_name(stream: str, field: str, name: str, notice: Callable[[str], None]) -> None:
+    """Say what a field is called in the file, if not what it is called."""
+    if name != field:
+        notice(f"{stream}: field {field!r} is called {name!r} in the file")
 
 
 class OwnNames:

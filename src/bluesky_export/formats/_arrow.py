@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ..documents import jsontext
 from ..documents.columns import Packed
 from ..documents.fields import is_external
-from ..documents.layout import Order, OwnNames, file_names
+from ..documents.layout import Order, OwnNames, file_names, tell_name
 from ..documents.tables import Table
 from ..errors import NoData
 from ..outputs import Output, own_version
@@ -151,7 +151,7 @@ class _Columns:
 
     def __init__(self, notice: Notice, table: Table) -> None:
         self._notice, self._table = notice, table
-        self.names = file_names(table.name, table.fields, _utf8, notice)
+        self.names = file_names(table.fields, _utf8)
         """The names of the fields' columns."""
         self.arrays: list[Any] = []
         self.described: list[Any] = []
@@ -167,6 +167,7 @@ class _Columns:
             metadata["units"] = units
         if (name := self.names[field]) != field:
             metadata["original_name"] = _json(field)
+            tell_name(self._table.name, field, name, self._notice)
         self._add(name, packed, metadata, field)
 
     def _add(self, name: str, packed: Packed, metadata: dict[str, str], what: str) -> None:

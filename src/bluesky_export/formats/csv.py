@@ -34,7 +34,7 @@ import numpy as np
 from ..documents import jsontext
 from ..documents.fields import fields_of, is_array, is_external
 from ..documents.floats import Floats, as_floats, row_texts
-from ..documents.layout import OwnNames, file_names
+from ..documents.layout import OwnNames, file_names, tell_name
 from ..documents.pages import Document, page_length
 from ..errors import NoData
 from ..outputs import Output
@@ -183,7 +183,9 @@ class _Table:
     def _name_columns(self) -> None:
         """Make the header: no two columns have one name, and a field has its own."""
         fields = [field for field in self._keys if field in self.fields]
-        called = file_names(self.stream, fields, _writable, self.writer.notice)
+        called = file_names(fields, _writable)
+        for field, name in called.items():
+            tell_name(self.stream, field, name, self.writer.notice)
         names = [called[field] for field in self.fields]
         own = OwnNames(self.stream, names, self.writer.notice)
         self.header = [*names[: self._time_at], own.event("time"), *names[self._time_at :]]

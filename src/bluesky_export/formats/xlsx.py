@@ -31,7 +31,7 @@ from xlsxwriter.exceptions import FileCreateError
 
 from ..documents import jsontext
 from ..documents.fields import is_external
-from ..documents.layout import Order, OwnNames, file_names
+from ..documents.layout import Order, OwnNames, file_names, tell_name
 from ..documents.pages import Document
 from ..documents.tables import Table
 from ..errors import NotFaithful
@@ -190,7 +190,7 @@ class XLSXWriter(TablesWriter):
     def _columns(self, table: Table) -> list[_Column]:
         """Return the columns of a stream's sheet, in order."""
         order = Order.of(self.start_doc, table)
-        called = file_names(table.name, table.fields, escaped, self.notice)
+        called = file_names(table.fields, escaped)
         motors = [column for field in order.before if (column := self._field(table, field, called[field]))]
         rest = [column for field in order.after if (column := self._field(table, field, called[field]))]
         names = OwnNames(table.name, [column.name for column in (*motors, *rest)], self.notice)
@@ -221,6 +221,7 @@ class XLSXWriter(TablesWriter):
         if packed is None or why is not None:
             self.notice(f"left out {table.name}.{field}: {why}")
             return None
+        tell_name(table.name, field, name, self.notice)
         return _Column(table, name, cells(packed), field, data_key=data_key)
 
     # -- what is beside them ---------------------------------------------------------------

@@ -11,9 +11,8 @@ from threading import Event
 from typing import Any
 
 from ..formats import Written
-from ..outputs import Target, default_template
+from ..outputs import Target
 from ..printing import printable
-from ..session import settings
 from ._client import SILENT, Ticket, WorkerClient
 from ._intents import Assignment, Intent, error_of, failure_of, outcome_of
 from ._sink import Say, Sink, message_of, one_line, quietly, trace_of
@@ -54,6 +53,8 @@ class FailedRun:
     time: float
     intent: Path | None = None
     """What is known of it beside the journal."""
+    plain: bool = False
+    """Nothing but a format and a path was given when attaching."""
     lost: bool = False
     """Documents of it are not in the journal: only the catalog may have the whole run."""
 
@@ -72,15 +73,15 @@ class FailedRun:
         """
         if self.format is None or self.target is None:
             return None
-        target = self.target
-        usual = {"images": settings().images, "root_map": dict(settings().root_map)}
-        given = any(value and value != usual.get(key) for key, value in self.settings.items())
-        if given or target.if_exists != "refuse":
-            return "%export --failed"
-        if target.address is None and target.file is None and target.template != default_template:
-            return "%export --failed"
-        path = target.typed
-        return f"%export {short_uid(self.uid)} {self.format} " + (f'"{path}"' if " " in path else path)
+        return export_command(self.uid, self.format, self.target) if self.plain else "%export --failed"
+
+
+def export_command(uid: str, name: str | None, target: Target) -> str:
+    """Return what to type to export a run, in the format of that name, to where it was meant to go."""
+    if name is None:
+        return f"%export {short_uid(uid)} FORMAT"
+    path = target.typed
+    return f"%export {short_uid(uid)} {name} " + (f'"{path}"' if " " in path else path)
 
 
 def short_uid(uid: str) -> str:
@@ -119,6 +120,8 @@ class AttachedWriter:
         The process that writes; None if this session does.
     record : Path or None
         Where it is noted what becomes of runs that this session writes.
+    plain : bool
+        Nothing but a format and a path was given when attaching: ``%export`` needs no more for the same.
     """
 
     name: str
@@ -132,6 +135,7 @@ class AttachedWriter:
     settings: Mapping[str, Any] = field(default_factory=dict)
     client: WorkerClient | None = None
     record: Path | None = None
+    plain: bool = False
     since: float = field(default_factory=time.time)
     written: list[Written] = field(default_factory=list)
     failed: list[FailedRun] = field(default_factory=list)
@@ -291,6 +295,7 @@ class AttachedWriter:
             traceback=trace,
             time=time.time(),
             intent=intent or noted,
+            plain=self.plain,
             lost=lost,
         )
         self.failed.append(failed)

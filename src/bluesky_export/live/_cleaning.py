@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from ._intents import Intent, intents
-from ._journal import comments_of
+from ._journal import comments_of, incomplete_of
 from ._place import WRITERS
 
 DAY = 86400.0
@@ -39,9 +40,7 @@ def clean(folder: Path, days: float, megabytes: float) -> list[Path]:
     for writer in _writers(folder):
         for intent in intents(writer):
             known.setdefault(intent.run, []).append((writer / f"{intent.run}.json", intent))
-    removed = [path for path in folder.glob("*.incomplete") if _age(path) > days * DAY * 3]
-    for path in removed:
-        path.unlink(missing_ok=True)
+    removed = _clean_incomplete(folder, known, days * 3)
     files = sorted(((path, path.stat()) for path in folder.glob("*.msgpack")), key=lambda f: f[1].st_mtime)
     total = sum(status.st_size for _, status in files)
     for path, status in files:
@@ -49,7 +48,7 @@ def clean(folder: Path, days: float, megabytes: float) -> list[Path]:
         if any(intent.state in ("pending", "failed") for _, intent in of_run):
             continue
         safe = bool(of_run) and all(_is_there(intent) for _, intent in of_run)
-        age = _age(path)
+        age = time.time() - status.st_mtime
         if age > days * DAY * (1 if safe else 3) or (safe and total > megabytes * 1e6):
             path.unlink(missing_ok=True)
             comments_of(path).unlink(missing_ok=True)
@@ -60,8 +59,28 @@ def clean(folder: Path, days: float, megabytes: float) -> list[Path]:
     return removed
 
 
-def _age(path: Path) -> float:
-    return time.time() - path.stat().st_mtime
+def _clean_incomplete(folder: Path, known: dict[str, list[tuple[Path, Intent]]], days: float) -> list[Path]:
+    """Remove old parts of runs that are not whole, and what is noted of runs without documents."""
+    removed = []
+    for path in folder.glob("*.incomplete"):
+        with suppress(FileNotFoundError):
+            if time.time() - path.stat().st_mtime > days * DAY:
+                path.unlink()
+                removed.append(path)
+    for path in folder.glob("*.comments"):
+        with suppress(FileNotFoundError):
+            alone = not any(path.with_suffix(kind).exists() for kind in (".msgpack", ".incomplete"))
+            if alone and time.time() - path.stat().st_mtime > days * DAY:
+                path.unlink()
+    for run, of_run in known.items():
+        journal = folder / f"{run}.msgpack"
+        if journal.exists() or incomplete_of(journal).exists():
+            continue
+        for file, intent in of_run:
+            with suppress(FileNotFoundError):
+                if intent.state == "skipped" and time.time() - file.stat().st_mtime > days * DAY:
+                    file.unlink()
+    return removed
 
 
 def _writers(folder: Path) -> Iterator[Path]:

@@ -18,7 +18,7 @@ from ..documents.pages import Document
 from ._inside import InsideWorker
 from ._intents import Assignment, Intent
 from ._journal import RunJournal
-from ._sink import Sink, quietly
+from ._sink import Sink, message_of, quietly
 
 START_ATTEMPTS = 3
 """How often a process is started that does not get ready, before the session writes by itself."""
@@ -55,7 +55,7 @@ class Ticket(Sink):
 
     def fail(self, error: BaseException) -> None:
         """Tell the worker that documents are not in the journal."""
-        self.failure = str(error)
+        self.failure = message_of(error) or type(error).__name__
         self.client.order({"fail": self.intent.run, "why": self.failure})
 
     def tick(self, now: float) -> None:
@@ -160,10 +160,9 @@ class WorkerClient:
                 "intent": ticket.intent.as_dict(),
                 "ended": ticket.ended,
                 "death": self._last_death,
+                "fail": ticket.failure,
             }
         )
-        if ticket.failure:
-            self.order({"fail": name, "why": ticket.failure})
 
     def order(self, message: dict[str, Any]) -> None:
         """Send an order; what cannot be sent now is sent later."""
@@ -250,7 +249,7 @@ class WorkerClient:
                 self._said_silent = False
                 self._tell("its process goes on")
             *lines, self._rest = (self._rest + data).split(b"\n")
-            errors = [quietly(partial(self._take, json.loads(line))) for line in lines]
+            errors = [quietly(partial(self._take_line, line)) for line in lines]
             for error in filter(None, errors):  # when the other reports are taken: they come once
                 raise error
         status = process.poll()
@@ -271,6 +270,9 @@ class WorkerClient:
             runs = len(self.tickets)
             again = f"; {runs} run{'s' * (runs != 1)} begun again from the journal" if runs else ""
             self._tell(f"its process {how}; started again{again}. Nothing is lost")
+
+    def _take_line(self, line: bytes) -> None:
+        self._take(json.loads(line))
 
     def _take(self, message: dict[str, Any]) -> None:
         if "ready" in message:

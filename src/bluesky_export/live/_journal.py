@@ -70,7 +70,11 @@ class Spill:
 
     def write(self, data: bytes) -> None:
         self._memory.take(len(data), self.path.parent)
-        _write_all(self._fd, data)
+        try:
+            _write_all(self._fd, data)
+        except BaseException:
+            self._memory.used -= len(data)
+            raise
         self.size += len(data)
 
     def copy_to(self, fd: int) -> None:
@@ -239,9 +243,10 @@ class RunJournal:
         What there is of it is kept beside the catalog, as ``<run>.incomplete``.
         """
         self._pending.clear()
-        if self.spill is not None:
-            self.spill.close(keep=False)
-            self.spill = None
+        self.events = 0
+        spill, self.spill = self.spill, None
+        if spill is not None:
+            spill.close(keep=False)
         if self._fd >= 0:
             with suppress(OSError):
                 os.rename(self.path, incomplete_of(self.path))

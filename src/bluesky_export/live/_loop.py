@@ -8,7 +8,8 @@ order
 ==================================  =================================================
 ``{"run": r, "intent": i}``         follow this run; ``ended``: nothing will come any more;
                                     ``death``: how the last process ended; ``again``: though it
-                                    has failed before
+                                    has failed before; ``fail``: why it is to be given up at once,
+                                    if it is
 ``{"end": r}``                      its session has seen its end
 ``{"fail": r, "why": text}``        documents of it are missing in the journal
 ``{"leave": true}``                 end when all runs are done
@@ -126,6 +127,8 @@ class Loop:
         for order in orders:
             if "run" in order:
                 self._begin(order)
+                if order["fail"] and order["run"] in self._runs:
+                    self._runs[order["run"]].fail(OutputError(order["fail"]))
             elif "end" in order and order["end"] in self._runs:
                 self._runs[order["end"]].ended = True
             elif "fail" in order and order["fail"] in self._runs:

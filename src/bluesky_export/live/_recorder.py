@@ -17,7 +17,7 @@ from ._journal import Memory, RunJournal
 from ._place import Place
 from ._relay import Relay
 from ._router import Router
-from ._sink import Say, Sink, one_line
+from ._sink import Say, Sink, one_line, quietly
 
 
 class _OpenRun:
@@ -195,10 +195,10 @@ class Recorder(Consumer):
         failure = run.journal.failure
         if failure is not None and not run.failed:
             run.failed = self._not_all = True
-            run.journal.give_up()
             why = f"{one_line(failure)}; export the run from the catalog"
             for sink in run.sinks:
                 sink.fail(type(failure)(why) if isinstance(failure, MemoryError) else failure)
+            quietly(run.journal.give_up)
             self._tell_once(f"journal: run {run.journal.uid[:7]} is not kept: {why}")
 
     def _flush_to_disk(self, journal: RunJournal) -> None:
@@ -230,6 +230,7 @@ class Recorder(Consumer):
 
     def _end(self, uid: str) -> None:
         run = self._runs[uid]
+        self._report_lost()
         self._flush(run)
         run.journal.sync()
         missing = self._router.missing(uid, run.stop)
@@ -254,9 +255,9 @@ class Recorder(Consumer):
         lost = self._handoff.lost
         if lost > self._reported:
             self._reported = lost
-            text = f"{lost} documents were lost for lack of memory; export the run from the catalog"
+            text = f"{lost} documents were lost for lack of memory"
             for run in self._runs.values():
-                for sink in run.sinks:
-                    sink.fail(MemoryError(text))
+                run.journal.failure = run.journal.failure or MemoryError(text)
+                self._flush(run)
             if self.relay is not None:
-                self.relay.fail(text)
+                self.relay.fail(f"{text}; export the run from the catalog")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..formats import Written
-from ._attached import run_label, short_uid
+from ._attached import export_command, run_label, short_uid
 from ._client import Ticket, WorkerClient
 from ._intents import Assignment, Intent, assignments, failure_of, intents
 from ._journal import incomplete_of
@@ -74,17 +75,18 @@ def leftovers(folder: Path, *, failed: bool) -> list[Leftover]:
             runs, later, lost = [], [], []
             again = failed and Assignment.load(writer).replayable
             for intent in intents(writer):
-                if intent.later and intent.state != "pending":
-                    later.append(intent)
+                failed_before = intent.state == "failed"
                 whole = _has_documents(folder, intent.run)
-                known = again and intent.state == "failed"
-                if not whole and (known or _is_incomplete(folder, intent.run)):
-                    if intent.state in ("pending", "failed"):
+                incomplete = not whole and (failed_before or _is_incomplete(folder, intent.run))
+                if incomplete and (intent.state == "pending" or failed_before):
+                    if again or intent.later or not failed_before:  # else it was told, and is not asked for
                         lost.append(intent)
+                elif intent.later and intent.state != "pending":
+                    later.append(intent)
                 elif intent.state == "pending" and not whole:
                     # killed before one document was acknowledged
                     (writer / f"{intent.run}.json").unlink(missing_ok=True)
-                elif intent.state == "pending" or (intent.state == "failed" and again and not intent.later):
+                elif intent.state == "pending" or (failed_before and again):
                     runs.append(intent)
             if runs or later or lost:
                 found.append(Leftover(writer, Assignment.load(writer), runs, later, lost))
@@ -137,10 +139,10 @@ def recover(
             say(f"would finish run {run_label(intent.start)} ({where})")
         if dry_run:
             continue
-        if left.later and not is_locked(left.writer.with_name(f"{left.writer.name}.lock")):
+        if left.later and not _is_at_work(left):
             for intent in left.later:
                 _settle(left.assignment, intent, result, say, "finished after its session had ended")
-                intent.changed(later=False).save(left.writer)
+                _note(left, intent.changed(later=False))
         if left.runs:
             working.append(_give(left, result, say))
     try:
@@ -150,26 +152,43 @@ def recover(
             client.abandon()
     for client in working:
         if client.busy:
-            result.busy.append(Assignment.load(client.writer).name)
-            say(f"{result.busy[-1]}: another process is finishing its runs")
+            _say_busy(Assignment.load(client.writer).name, result, say)
     return result
+
+
+def _say_busy(name: str, result: Recovered, say: Say) -> None:
+    result.busy.append(name)
+    say(f"{name}: another process is finishing its runs")
 
 
 def _say_lost_documents(left: Leftover, result: Recovered, say: Say, *, dry_run: bool) -> None:
     """Tell, once, which runs were not written and cannot be from what the journal has of them."""
     wanted = left.assignment
+    if left.lost and _is_at_work(left):
+        if not left.runs:  # else that is seen when they are given to a process
+            _say_busy(wanted.name, result, say)
+        return
     for intent in left.lost:
         result.failed.append((wanted.name, intent))
         known = intent.outcome.get("message")
         why = f"documents of it are not in the journal{f' ({known})' if known else ''}"
-        what = f"{wanted.format or 'FORMAT'} {wanted.address or wanted.folder}"
         say(
             f"{wanted.name}: run {run_label(intent.start)} is not written: {why}. "
-            f"Export it from the catalog: %export {short_uid(intent.uid)} {what}"
+            f"Export it from the catalog: {export_command(intent.uid, wanted.format, wanted.target)}"
         )
         if not dry_run:
             outcome = failure_of(RuntimeError(why), why, "")
-            intent.changed(state="skipped", outcome=outcome, later=False).save(left.writer)
+            _note(left, intent.changed(state="skipped", outcome=outcome, later=False))
+
+
+def _is_at_work(left: Leftover) -> bool:
+    """Say whether another process writes for the writer: then what it notes is not known yet."""
+    return is_locked(left.writer.with_name(f"{left.writer.name}.lock"))
+
+
+def _note(left: Leftover, intent: Intent) -> None:
+    with suppress(OSError):  # a full disk: it is told again the next time
+        intent.save(left.writer)
 
 
 def _say_lost_object(left: Leftover, result: Recovered, say: Say, *, dry_run: bool) -> None:
@@ -183,7 +202,7 @@ def _say_lost_object(left: Leftover, result: Recovered, say: Say, *, dry_run: bo
         )
         if not dry_run:
             outcome = failure_of(RuntimeError(why), why, "")
-            intent.changed(state="failed", outcome=outcome).save(left.writer)
+            _note(left, intent.changed(state="failed", outcome=outcome))
 
 
 def _give(left: Leftover, result: Recovered, say: Say) -> WorkerClient:
@@ -228,10 +247,10 @@ def _settle(writer: Assignment, intent: Intent, result: Recovered, say: Say, how
     else:
         result.failed.append((name, intent))
         why = f"{intent.outcome.get('error')}: {intent.outcome.get('message')}"
-        export = f"%export {short_uid(intent.uid)} {writer.format or 'FORMAT'} --catalog journal"
+        command = export_command(intent.uid, writer.format, writer.target)
         say(
             f"{name}: FAILED to write run {run}: {why}. The journal keeps it; when the cause is gone: "
-            f"bluesky-export recover, or {export}"
+            f"bluesky-export recover, or {command} --catalog journal"
         )
 
 

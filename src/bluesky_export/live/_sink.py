@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from ..documents.pages import Document, page_length
+from ..printing import printable_lines
 
 Say = Callable[[str], object]
 """Shows one line to the user, at once; called from the pump's thread as well."""
@@ -77,7 +78,7 @@ def events_in(name: str, doc: Any) -> int:
 
 def say_on_stderr(text: str) -> None:
     """Show a line to the user, on the error stream, where it does not mix with a result."""
-    sys.stderr.write(text + "\n")
+    sys.stderr.write(printable_lines(text) + "\n")
     sys.stderr.flush()
 
 

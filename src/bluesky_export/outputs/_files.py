@@ -29,7 +29,9 @@ def _hint(error: OSError, folder: Path) -> str:
     )
     hints = {
         # a file system such as /proc says ENOENT where no file can be made; so does a name that has gone
-        errno.ENOENT: "it was taken away, or no file can be made there" if folder.is_dir() else missing,
+        errno.ENOENT: "no file can be made there, or it was taken away; choose another folder"
+        if folder.is_dir()
+        else missing,
         errno.ENOTDIR: f"{folder} is not a folder",
         errno.EACCES: "no permission; choose another folder",
         errno.EPERM: "not permitted; choose another folder",
