@@ -309,9 +309,10 @@ def elsewhere(name: str, doc: Any) -> None:
         doc["uri"] = doc["uri"].replace("file://localhost/", "file://localhost/elsewhere/")
 
 
-@pytest.mark.parametrize("kind", ["npy-sequence", "stream-hdf5"])
-def test_a_run_whose_detector_files_are_others_is_another_run(server, kind, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("kind", "uid"), [("npy-sequence", "5eed0015"), ("stream-hdf5", "5eed0016")])
+def test_a_run_whose_detector_files_are_others_is_another_run(server, kind, uid, tmp_path, monkeypatch):
     documents, root_map = made(kind, tmp_path)
+    documents = under(f"{uid}-0000-4000-8000-000000000001", documents)
     send(server, documents, root_map=root_map)
     again = send(server, documents, root_map=root_map)
     assert again.unchanged
