@@ -106,9 +106,6 @@ class LiveWriters:
         with self._lock:
             for runs in (self._failed_before, *(one.failed for one in self._attached)):
                 runs[:] = [run for run in runs if id(run) not in written]
-            for one in self._attached if failed else ():
-                if not one.failed:
-                    one.last_error = ""
 
     def engine_is_idle(self) -> bool | None:
         """Say whether no run can be open; None if the engine does not tell."""

@@ -47,7 +47,7 @@ class StatusRow:
     process : str
         What writes: a process by its number, or the session itself.
     last_error : str
-        What went wrong last; empty if nothing did.
+        What went wrong last; empty if nothing did, or if those runs have been written since.
     last_uri : str
         The run written last, of a writer that writes to a server.
     """
@@ -176,7 +176,7 @@ def status_table(live: LiveWriters, engine: Any) -> StatusTable:
                 live.waiting_for(one),
                 one.last_file,
                 one.process,
-                one.last_error,
+                one.last_error if one.failed else "",  # else its runs have been written since
                 one.last_uri,
             )
         )
